@@ -1,0 +1,46 @@
+/**
+ * The order in which the external cache is committed: what hurts most if it comes late goes first, and a master before
+ * the flows related to it, since the kernel refuses a flow whose master it does not know.
+ *
+ *   pass 0  assured flows without a master (established TCP among them)
+ *   pass 1  the other flows without a master
+ *   pass 2  related flows
+ *
+ * Slots are named one at a time, so a commit can stop after any of them and go on later.
+ */
+import { type Flow, HAS, HAS_MASTER, STATUS } from "../flow/flow.ts";
+import { IPS_ASSURED } from "../flow/status.ts";
+import type { ExternalCache } from "./external.ts";
+
+const PASSES = 3;
+
+export class CommitPlan {
+  readonly #cache: ExternalCache;
+  #pass = 0;
+  #from = 0;
+
+  constructor(cache: ExternalCache) {
+    this.#cache = cache;
+  }
+
+  /** The next slot, its flow unpacked into `flow`; -1 at the end. */
+  next(flow: Flow, nowMs: number): number {
+    while (this.#pass < PASSES) {
+      const slot = this.#cache.nextLive(this.#from);
+      if (slot < 0) {
+        this.#pass++;
+        this.#from = 0;
+        continue;
+      }
+      this.#from = slot + 1;
+      this.#cache.read(slot, flow, nowMs);
+      if (passOf(flow.words) === this.#pass) return slot;
+    }
+    return -1;
+  }
+}
+
+function passOf(words: Uint32Array): number {
+  if ((words[HAS] & HAS_MASTER) !== 0) return 2;
+  return (words[STATUS] & IPS_ASSURED) !== 0 ? 0 : 1;
+}

@@ -1,0 +1,197 @@
+/**
+ * Internal cache: the flows of this kernel, as the events and dumps of ctnetlink told them.
+ *
+ * A flow is *fresh* until every peer has acknowledged it, *alive* from then on, *dead* after its destroy event. What is
+ * announced of it is its state at the moment of sending, so the three are the sync protocol's CT_NEW, CT_UPDATE and
+ * CT_DESTROY. CT_NEW makes the peer forget what it knew under the same tuple; an update would mix with it (D-004).
+ * A dead flow keeps its slot, and with it what the destroy message must say, until every peer has it (`release`); if its
+ * tuple comes back before that, the slot starts a new life.
+ *
+ * A reread of the kernel runs in passes: `beginPass`, then every flow of the dump and every event marks its flow as
+ * seen; `nextUnseen` then names the flows that the kernel did not show.
+ */
+import { FLOW_WORDS, Flow, HAS, HAS_TIMEOUT, LABELS, REPLY_SRC, TIMEOUT } from "../flow/flow.ts";
+import { overlay } from "../flow/merge.ts";
+import type { SlotOwner } from "../sync/session.ts";
+import { FlowTable } from "./flow-table.ts";
+import type { FlowHash } from "./hash.ts";
+import { remainingSeconds } from "./remaining.ts";
+
+export const FRESH = 0;
+export const ALIVE = 1;
+export const DEAD = 2;
+
+export class InternalCache {
+  readonly flowsMax: number;
+  readonly #table: FlowTable;
+  readonly #life: Uint8Array;
+  readonly #holders: Uint8Array;
+  readonly #createdSeconds: Uint32Array;
+  readonly #updatedSeconds: Uint32Array;
+  readonly #seen: Uint8Array;
+  readonly #scratch = new Flow();
+  readonly #peers: number;
+  #pass = 0;
+  #dead = 0;
+  /** True if the last `upsert` changed what the peer should know; a bare change of the timeout does not count. */
+  changed = false;
+
+  /** `peers` is how many must hear of each flow, 8 at most. */
+  constructor(flowsMax: number, hash: FlowHash, peers: number) {
+    this.flowsMax = flowsMax;
+    this.#peers = (1 << peers) - 1;
+    this.#table = new FlowTable(flowsMax, hash);
+    this.#life = new Uint8Array(flowsMax);
+    this.#holders = new Uint8Array(flowsMax);
+    this.#createdSeconds = new Uint32Array(flowsMax);
+    this.#updatedSeconds = new Uint32Array(flowsMax);
+    this.#seen = new Uint8Array(flowsMax);
+  }
+
+  /** Flows that live in the kernel, as far as is known. */
+  get count(): number {
+    return this.#table.count - this.#dead;
+  }
+
+  /** Flows that have ended, kept until each peer knows. */
+  get deadCount(): number {
+    return this.#dead;
+  }
+
+  find(flow: Flow): number {
+    return this.#table.find(flow.words);
+  }
+
+  /** A flow was created: what was known of its tuple is forgotten. Slot, or -1 when the cache is full. */
+  create(flow: Flow, nowMs: number): number {
+    let slot = this.#table.find(flow.words);
+    if (slot >= 0) {
+      if (this.#life[slot] === DEAD) this.#dead--;
+      this.#table.write(slot, flow.words);
+    } else {
+      slot = this.#table.insert(flow.words);
+      if (slot < 0) return -1;
+    }
+    this.#life[slot] = FRESH;
+    this.#holders[slot] = this.#peers;
+    this.#createdSeconds[slot] = nowMs / 1000;
+    this.#updatedSeconds[slot] = nowMs / 1000;
+    this.#seen[slot] = this.#pass;
+    return slot;
+  }
+
+  /** A flow was seen: what the message carries is laid over what was known. Slot, or -1 when the cache is full. */
+  upsert(flow: Flow, nowMs: number): number {
+    const slot = this.#table.find(flow.words);
+    if (slot < 0 || this.#life[slot] === DEAD) {
+      this.changed = true;
+      return this.create(flow, nowMs);
+    }
+    const known = this.#scratch;
+    this.#table.read(slot, known);
+    this.#before.set(known.words);
+    overlay(known.words, flow.words);
+    this.changed = !sameButTimeout(known.words, this.#before);
+    this.#table.write(slot, known.words);
+    if (this.changed && lostLabels(this.#before, known.words)) {
+      this.#life[slot] = FRESH;
+      this.#holders[slot] = this.#peers;
+    }
+    if ((flow.words[HAS] & HAS_TIMEOUT) !== 0) this.#updatedSeconds[slot] = nowMs / 1000;
+    this.#seen[slot] = this.#pass;
+    return slot;
+  }
+  readonly #before = new Uint32Array(FLOW_WORDS);
+
+  /** The flow ended. It stays, dead, until every peer has been told; without peers it is gone at once. */
+  kill(slot: number): void {
+    if (this.#life[slot] === DEAD) return;
+    if (this.#peers === 0) {
+      this.#table.remove(slot);
+      return;
+    }
+    this.#life[slot] = DEAD;
+    this.#holders[slot] = this.#peers;
+    this.#dead++;
+  }
+
+  /** What the state towards peer number `peer` may see of this cache. */
+  ownerFor(peer: number): SlotOwner {
+    return { nextLive: (from) => this.nextLive(from), release: (slot) => this.#release(slot, 1 << peer) };
+  }
+
+  /** One peer knows the newest state of the flow in `slot`. */
+  #release(slot: number, peer: number): void {
+    if (this.#holders[slot] === 0) return;
+    this.#holders[slot] &= ~peer;
+    if (this.#holders[slot] !== 0) return;
+    if (this.#life[slot] === FRESH) this.#life[slot] = ALIVE;
+    else if (this.#life[slot] === DEAD) this.drop(slot);
+  }
+
+  /** Forgets the flow in `slot`, dead or not. Nobody may hold the slot any more. */
+  drop(slot: number): void {
+    if (this.#life[slot] === DEAD) this.#dead--;
+    this.#life[slot] = FRESH;
+    this.#table.remove(slot);
+  }
+
+  lifeOf(slot: number): number {
+    return this.#life[slot];
+  }
+
+  ageSeconds(slot: number, nowMs: number): number {
+    return Math.max(0, Math.floor(nowMs / 1000) - this.#createdSeconds[slot]);
+  }
+
+  /** Unpacks the flow, its timeout lessened by the time since the kernel reported it. */
+  read(slot: number, flow: Flow, nowMs: number): void {
+    this.#table.read(slot, flow);
+    const words = flow.words;
+    if ((words[HAS] & HAS_TIMEOUT) !== 0)
+      words[TIMEOUT] = remainingSeconds(words[TIMEOUT], Math.floor(nowMs / 1000) - this.#updatedSeconds[slot]);
+  }
+
+  /** The first used slot from `from` on, or -1. */
+  nextUsed(from: number): number {
+    return this.#table.nextUsed(from);
+  }
+
+  /** The first slot from `from` on whose flow is not dead, or -1. */
+  nextLive(from: number): number {
+    let slot = this.#table.nextUsed(from);
+    while (slot >= 0 && this.#life[slot] === DEAD) slot = this.#table.nextUsed(slot + 1);
+    return slot;
+  }
+
+  /** The first slot from `from` on whose flow is dead, or -1. */
+  nextDead(from: number): number {
+    if (this.#dead === 0) return -1;
+    let slot = this.#table.nextUsed(from);
+    while (slot >= 0 && this.#life[slot] !== DEAD) slot = this.#table.nextUsed(slot + 1);
+    return slot;
+  }
+
+  beginPass(): void {
+    this.#pass = (this.#pass + 1) & 0xff;
+    if (this.#pass !== 0) return;
+    this.#seen.fill(0xff); // The mark wraps: nobody may look seen by an old pass of the same number.
+  }
+
+  nextUnseen(from: number): number {
+    let slot = this.nextLive(from);
+    while (slot >= 0 && this.#seen[slot] === this.#pass) slot = this.nextLive(slot + 1);
+    return slot;
+  }
+}
+
+/** An update cannot say that there are no labels any more; CT_NEW can. */
+const lostLabels = (before: Uint32Array, after: Uint32Array): boolean =>
+  (before[LABELS] | before[LABELS + 1] | before[LABELS + 2] | before[LABELS + 3]) !== 0 &&
+  (after[LABELS] | after[LABELS + 1] | after[LABELS + 2] | after[LABELS + 3]) === 0;
+
+/** Values alone count: a mark of 0 that a dump names and an event leaves out is the same mark. */
+function sameButTimeout(a: Uint32Array, b: Uint32Array): boolean {
+  for (let i = REPLY_SRC; i < FLOW_WORDS; i++) if (i !== TIMEOUT && i !== HAS && a[i] !== b[i]) return false;
+  return true;
+}

@@ -1,0 +1,38 @@
+/**
+ * Records of a fixed number of 32-bit words in one array, named by number, taken and given back in any order.
+ *
+ * A number that was given back is taken again first, so the records in use stay in the low part of the array and the
+ * pages above are never touched. All words of a record that was never used are 0; `give` does not clear.
+ */
+export class Slab {
+  readonly words: Uint32Array;
+  readonly #free: Uint32Array;
+  readonly #recordsMax: number;
+  #freeCount = 0;
+  #end = 0;
+
+  constructor(recordsMax: number, wordsEach: number) {
+    this.#recordsMax = recordsMax;
+    this.words = new Uint32Array(recordsMax * wordsEach);
+    this.#free = new Uint32Array(recordsMax);
+  }
+
+  /** One past the highest number ever in use. */
+  get end(): number {
+    return this.#end;
+  }
+
+  get count(): number {
+    return this.#end - this.#freeCount;
+  }
+
+  /** A free record's number, or -1 when all are in use. */
+  take(): number {
+    if (this.#freeCount > 0) return this.#free[--this.#freeCount];
+    return this.#end < this.#recordsMax ? this.#end++ : -1;
+  }
+
+  give(record: number): void {
+    this.#free[this.#freeCount++] = record;
+  }
+}

@@ -1,0 +1,191 @@
+/** The commands that ask the daemon for work, against something that answers as the daemon does. */
+import { expect, test } from "bun:test";
+import { join } from "node:path";
+import { ctsync, lines, TestDaemon, TestDirectory } from "./test-daemon.ts";
+
+const FAILURES = [
+  { errno: "ENOENT", reason: "the helper is not loaded", count: 1 },
+  { errno: "ENOMEM", reason: "the table is full", count: 2 },
+];
+
+/** The words, what the daemon answers, what is printed, and what the daemon was told when it was told more than {}. */
+type Done = readonly [words: readonly string[], value: object, stdout: string, body?: object];
+
+const DONE: readonly Done[] = [
+  [["commit"], { committed: 1200, updated: 0, failed: 0, failures: [], milliseconds: 9 }, "committed 1200 flows\n"],
+  [["commit"], { committed: 1, updated: 0, failed: 0, failures: [], milliseconds: 9 }, "committed 1 flow\n"],
+  [["flush"], { removed: 7 }, "removed 7 flows from both caches\n", { what: "caches" }],
+  [["flush", "internal"], { removed: 7 }, "removed 7 flows from the internal cache\n", { what: "internal" }],
+  [["flush", "--external"], { removed: 1 }, "removed 1 flow from the external cache\n", { what: "external" }],
+  [["flush", "--kernel"], { removed: 0 }, "removed 0 flows from the kernel's table\n", { what: "kernel" }],
+  [
+    ["resync"],
+    { read: 5, created: 1, updated: 2, removed: 3 },
+    "read 5 flows from the kernel: 1 new, 2 updated, 3 removed\n",
+  ],
+  [["bulk"], { sent: 5, unreachable: [] }, "sent 5 flows\n"],
+  [["request"], { received: 5 }, "received 5 flows from the peer\n"],
+  [["reset-timers"], { shortened: 5, failed: 0, seconds: 60 }, "shortened the timers of 5 flows to 60 seconds\n"],
+  [
+    ["notify", "INSTANCE", "VI_1", "MASTER", "100", "more"],
+    {
+      role: "master",
+      steps: [
+        { step: "commit", ok: true, text: "committed 3 flows", milliseconds: 1.6 },
+        { step: "flush", ok: true, text: "emptied", milliseconds: 0 },
+      ],
+    },
+    "commit: committed 3 flows (2 ms)\nflush: emptied (0 ms)\n",
+    { role: "master", instance: "VI_1", priority: 100 },
+  ],
+];
+
+test.each(DONE)("%j done", async (words, value, stdout, body = {}) => {
+  using daemon = new TestDaemon(() => lines({ progress: "working", done: 1, total: 2 }, { ok: true, value }));
+  expect(await ctsync(...words, "--socket", daemon.socket)).toEqual({ code: 0, stdout, stderr: "" });
+  expect(daemon.received).toEqual([{ method: "POST", path: `/v1/${words[0]}`, body }]);
+});
+
+test.each([
+  [
+    "commit",
+    { ok: true, value: { committed: 1197, updated: 3, failed: 3, failures: FAILURES, milliseconds: 9 } },
+    "committed 1200 flows (3 already in the kernel, updated in place), 3 refused\n",
+    "refused 1 flow: the helper is not loaded (ENOENT)\nrefused 2 flows: the table is full (ENOMEM)\n",
+  ],
+  [
+    "commit",
+    { ok: false, error: "the kernel's table is full", value: { committed: 0, updated: 0, failed: 2, failures: [] } },
+    "committed 0 flows, 2 refused\n",
+    "ctsync commit: the kernel's table is full\n",
+  ],
+  ["flush", { ok: false, error: "a commit is under way" }, "", "ctsync flush: a commit is under way\n"],
+  ["resync", { ok: false, error: "no answer" }, "", "ctsync resync: no answer\n"],
+  [
+    "bulk",
+    { ok: true, value: { sent: 9, unreachable: ["10.0.9.2"] } },
+    "sent 9 flows\n",
+    "ctsync bulk: no acknowledgement from 10.0.9.2\n",
+  ],
+  ["request", { ok: false, error: "the peer is silent" }, "", "ctsync request: the peer is silent\n"],
+  [
+    "reset-timers",
+    { ok: true, value: { shortened: 5, failed: 1, seconds: 1 } },
+    "shortened the timers of 5 flows to 1 second\n",
+    "ctsync reset-timers: the kernel refused 1 flow\n",
+  ],
+  ["stop", { ok: false, error: "a commit is under way" }, "", "ctsync stop: a commit is under way\n"],
+  [
+    "notify master",
+    {
+      ok: false,
+      error: "1 step failed",
+      value: { role: "master", steps: [{ step: "bulk", ok: false, text: "the peer is silent", milliseconds: 2000 }] },
+    },
+    "",
+    "bulk: the peer is silent (2000 ms)\nctsync notify: 1 step failed\n",
+  ],
+])("%s failed", async (command, final, stdout, stderr) => {
+  using daemon = new TestDaemon(() => lines(final));
+  expect(await ctsync(...command.split(" "), "--socket", daemon.socket)).toEqual({ code: 1, stdout, stderr });
+});
+
+test("a refusal by HTTP status carries its sentence too", async () => {
+  using daemon = new TestDaemon(() => Response.json({ error: "it is stopping" }, { status: 503 }));
+  expect(await ctsync("commit", "--socket", daemon.socket)).toMatchObject({
+    code: 1,
+    stderr: "ctsync commit: it is stopping\n",
+  });
+});
+
+test("another program behind the socket is no daemon", async () => {
+  using daemon = new TestDaemon(() => new Response("<h1>Hello</h1>", { status: 404 }));
+  const { code, stderr } = await ctsync("commit", "--socket", daemon.socket);
+  expect([code, stderr.split("\n").length]).toEqual([1, 2]);
+  expect(stderr).toContain("the daemon answered HTTP 404");
+});
+
+test("a daemon that dies within its answer is a failure", async () => {
+  using daemon = new TestDaemon(() => lines({ progress: "committing", done: 1, total: 2 }));
+  expect(await ctsync("commit", "--socket", daemon.socket)).toEqual({
+    code: 1,
+    stdout: "",
+    stderr:
+      "ctsync commit: the daemon stopped before it was done. See its log (journalctl -u ctsync), then try again.\n",
+  });
+});
+
+test("a daemon that is killed while it works is a failure", async () => {
+  using daemon = new TestDaemon(() => {
+    const body = new ReadableStream<Uint8Array>({
+      async start(controller) {
+        controller.enqueue(new TextEncoder().encode('{"progress":"committing","done":1}\n'));
+        await daemon.kill();
+      },
+    });
+    return new Response(body);
+  });
+  const { code, stdout, stderr } = await ctsync("commit", "--socket", daemon.socket);
+  expect([code, stdout]).toEqual([1, ""]);
+  expect(stderr).toMatch(
+    /^ctsync commit: the (daemon stopped|connection to the daemon broke) before it was done[^\n]*\n$/,
+  );
+});
+
+test("without a daemon, one sentence says what to do", async () => {
+  using directory = new TestDirectory();
+  const missing = join(directory.path, "none.sock");
+  expect(await ctsync("status", "--socket", missing)).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: `ctsync status: no daemon runs: there is no socket ${missing}. Start it with: systemctl start ctsync (or name its socket with --socket PATH)\n`,
+  });
+  const stale = directory.write("stale.sock", "");
+  expect(await ctsync("notify", "master", "--socket", stale)).toEqual({
+    code: 1,
+    stdout: "",
+    stderr: `ctsync notify: no daemon runs: nobody listens on ${stale}. Start it with: systemctl start ctsync\n`,
+  });
+});
+
+test("the socket is learnt from the configuration, even from one with mistakes elsewhere", async () => {
+  using daemon = new TestDaemon(() => lines({ ok: true, value: { role: "master", steps: [] } }));
+  const config = daemon.directory.write("ctsync.toml", `[synk]\nmode = ftfw\n[control]\nsocket = "${daemon.socket}"\n`);
+  expect(await ctsync("notify", "master", "--config", config)).toEqual({ code: 0, stdout: "", stderr: "" });
+});
+
+test("without a configuration the default socket is tried, with a warning", async () => {
+  using daemon = new TestDaemon(() => lines());
+  const { code, stderr } = await ctsync("notify", "master", "--config", join(daemon.directory.path, "none.toml"));
+  expect(code).toBe(1);
+  expect(stderr).toContain("none.toml (ENOENT), so the control socket is taken to be /run/ctsync/ctsync.sock\n");
+});
+
+test("stop returns when the daemon is gone", async () => {
+  let statusRequests = 0;
+  using daemon = new TestDaemon(({ path }) => {
+    if (path === "/v1/stop") return lines({ ok: true, value: { pid: 4711 } });
+    if (++statusRequests === 3) void daemon.kill();
+    return Response.json({ pid: 4711 });
+  });
+  expect(await ctsync("stop", "--socket", daemon.socket)).toEqual({
+    code: 0,
+    stdout: "stopped the daemon (pid 4711)\n",
+    stderr: "",
+  });
+  expect(statusRequests).toBe(3);
+});
+
+test("stop takes another daemon behind the socket for the end of the first", async () => {
+  using daemon = new TestDaemon(({ path }) =>
+    path === "/v1/stop" ? lines({ ok: true, value: { pid: 4711 } }) : Response.json({ pid: 4712 }),
+  );
+  expect((await ctsync("stop", "--socket", daemon.socket)).code).toBe(0);
+});
+
+test("status --json is the daemon's object", async () => {
+  using daemon = new TestDaemon(() => Response.json({ internal: 3, external: 4 }));
+  const { code, stdout } = await ctsync("status", "--json", "--socket", daemon.socket);
+  expect([code, JSON.parse(stdout)]).toEqual([0, { internal: 3, external: 4 }]);
+  expect(daemon.received).toEqual([{ method: "GET", path: "/v1/status", body: null }]);
+});

@@ -1,0 +1,67 @@
+import { expect, test } from "bun:test";
+import type { StatusReport } from "../../report.ts";
+import { statusScreen } from "./status-screen.ts";
+
+const STATUS: StatusReport = {
+  version: "0.1.0",
+  pid: 4711,
+  uptimeSeconds: 93_600,
+  role: "master",
+  ready: true,
+  internal: 12_345,
+  external: 0,
+  flowsMax: 1_048_576,
+  peer: {
+    address: "10.0.9.2",
+    state: "connected",
+    lastHeardMs: 412,
+    unacknowledged: 3,
+    queued: 0,
+    resent: 7,
+    lost: 0,
+  },
+  link: { interface: "eth2", local: "10.0.9.1", peer: "10.0.9.2", port: 3780, mtuBytes: 1500, up: true },
+  kernel: { events: 1_234_567, overruns: 1, bufferBytes: 2_097_152, suspect: false },
+  lastRoleChange: { role: "master", ok: true, secondsAgo: 300, milliseconds: 41.7 },
+  requests: { notify: 1, dump: 0, status: 12 },
+  counters: { wire: { badVersion: 0, truncated: 2, unknownAttribute: 1 }, session: { stale: 0 } },
+};
+
+test("a healthy master", () => {
+  expect(statusScreen(STATUS)).toBe(
+    `
+ctsync    0.1.0, pid 4711, up 1 d 2 h
+role      master, for 5 min (the change took 42 ms)
+ready     yes: holds all that the peer has
+internal  12,345 of at most 1,048,576 flows
+external  0 of at most 1,048,576 flows
+peer      10.0.9.2 connected, last heard 412 ms ago
+          3 unacknowledged, 0 queued, 7 resent, 0 lost
+link      eth2 up, 10.0.9.1 to 10.0.9.2, UDP port 3780, MTU 1500
+kernel    1,234,567 events, 1 overruns, buffer 2 MiB
+requests  notify 1, status 12
+
+counters
+  wire  truncated 2, unknownAttribute 1`.trimStart(),
+  );
+});
+
+test("a node in trouble says so", () => {
+  const screen = statusScreen({
+    ...STATUS,
+    role: "unknown",
+    ready: false,
+    peer: { ...STATUS.peer, state: "silent", lastHeardMs: null },
+    link: { ...STATUS.link, up: false },
+    kernel: { ...STATUS.kernel, suspect: true },
+    lastRoleChange: null,
+    requests: {},
+    counters: {},
+  });
+  expect(screen).toContain("unknown: keepalived has said nothing since the start");
+  expect(screen).toContain("no: does not hold all that the peer has yet");
+  expect(screen).toContain("10.0.9.2 silent, never heard");
+  expect(screen).toContain("eth2 DOWN");
+  expect(screen).toContain("events were lost");
+  expect(screen).not.toContain("counters");
+});

@@ -1,0 +1,64 @@
+/** The status report as one screen: a subject a line, aligned, in units people use; counters only where they counted. */
+import type { Counters, PeerReport, StatusReport } from "../../report.ts";
+import { grouped } from "./terminal.ts";
+import { bytesText, durationText } from "./units.ts";
+
+type Row = readonly [subject: string, text: string];
+
+export function statusScreen(status: StatusReport): string {
+  const { link, kernel } = status;
+  const rows: Row[] = [
+    ["ctsync", `${status.version}, pid ${status.pid}, up ${durationText(status.uptimeSeconds * 1000)}`],
+    ["role", roleText(status)],
+    ["ready", status.ready ? "yes: holds all that the peer has" : "no: does not hold all that the peer has yet"],
+    ["internal", `${grouped(status.internal)} of at most ${grouped(status.flowsMax)} flows`],
+    ["external", `${grouped(status.external)} of at most ${grouped(status.flowsMax)} flows`],
+    ["peer", `${status.peer.address} ${status.peer.state}, ${heardText(status.peer)}`],
+    ["", queueText(status.peer)],
+    [
+      "link",
+      `${link.interface} ${link.up ? "up" : "DOWN"}, ${link.local} to ${link.peer}, UDP port ${link.port}, MTU ${link.mtuBytes}`,
+    ],
+    [
+      "kernel",
+      `${grouped(kernel.events)} events, ${grouped(kernel.overruns)} overruns, buffer ${bytesText(kernel.bufferBytes)}`,
+    ],
+  ];
+  if (kernel.suspect) rows.push(["", "events were lost: the internal cache is being compared with the kernel"]);
+  const requests = countedText(status.requests);
+  if (requests !== "") rows.push(["requests", requests]);
+  return [...aligned(rows), ...countersText(status.counters)].join("\n");
+}
+
+function roleText({ role, lastRoleChange }: StatusReport): string {
+  if (lastRoleChange === null) return `${role}: keepalived has said nothing since the start`;
+  const { ok, secondsAgo, milliseconds } = lastRoleChange;
+  const outcome = ok ? `took ${milliseconds.toFixed(0)} ms` : "FAILED in part, see the log";
+  return `${role}, for ${durationText(secondsAgo * 1000)} (the change ${outcome})`;
+}
+
+const heardText = ({ lastHeardMs }: PeerReport): string =>
+  lastHeardMs === null ? "never heard" : `last heard ${durationText(lastHeardMs)} ago`;
+
+const queueText = (peer: PeerReport): string =>
+  `${grouped(peer.unacknowledged)} unacknowledged, ${grouped(peer.queued)} queued, ` +
+  `${grouped(peer.resent)} resent, ${grouped(peer.lost)} lost`;
+
+/** `name 3, other 1`: those that are not 0. */
+const countedText = (counts: Readonly<Record<string, number>>): string =>
+  Object.entries(counts)
+    .filter(([, count]) => count !== 0)
+    .map(([name, count]) => `${name} ${grouped(count)}`)
+    .join(", ");
+
+function countersText(counters: Counters): string[] {
+  const rows = Object.entries(counters)
+    .map(([subject, counts]): Row => [`  ${subject}`, countedText(counts)])
+    .filter(([, text]) => text !== "");
+  return rows.length === 0 ? [] : ["", "counters", ...aligned(rows)];
+}
+
+function aligned(rows: readonly Row[]): string[] {
+  const width = Math.max(...rows.map(([subject]) => subject.length));
+  return rows.map(([subject, text]) => `${subject.padEnd(width)}  ${text}`);
+}

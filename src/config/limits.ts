@@ -1,0 +1,29 @@
+/** Bounds and defaults of every number in the configuration; the unit is the last word of each name. */
+export interface Limit {
+  readonly min: number;
+  readonly max: number;
+  readonly standard: number;
+}
+
+/** Flows each of the two caches can hold; their memory grows as they fill. */
+export const FLOWS_MAX: Limit = { min: 16, max: 16_777_216, standard: 1_048_576 };
+
+/** Messages kept for the peer until it acknowledges them. */
+export const RESEND_QUEUE_MESSAGES: Limit = { min: 16, max: 16_777_216, standard: 131_072 };
+
+/** Messages received before an acknowledgement is due, however busy the link. */
+export const ACK_WINDOW_MESSAGES: Limit = { min: 1, max: 65_535, standard: 300 };
+
+/** What `reset-timers` shortens the kernel's timers to. */
+export const PURGE_TIMEOUT_SECONDS: Limit = { min: 1, max: 86_400, standard: 60 };
+
+export const PORT: Limit = { min: 1, max: 65_535, standard: 3780 };
+
+/**
+ * Socket buffers. The kernel doubles what it is asked for and keeps it in a signed 32-bit number (SO_RCVBUFFORCE,
+ * socket(7)), hence the highest value; below the lowest one not even a handful of full messages fits.
+ */
+const SOCKET_BUFFER_MAX_BYTES = 1_073_741_823;
+export const NETLINK_BUFFER_BYTES: Limit = { min: 65_536, max: SOCKET_BUFFER_MAX_BYTES, standard: 2_097_152 };
+export const NETLINK_BUFFER_MAX_BYTES: Limit = { min: 65_536, max: SOCKET_BUFFER_MAX_BYTES, standard: 134_217_728 };
+export const LINK_BUFFER_BYTES: Limit = { min: 65_536, max: SOCKET_BUFFER_MAX_BYTES, standard: 8_388_608 };

@@ -1,0 +1,32 @@
+/** The effective settings as TOML: a file that, loaded again, gives the same settings. */
+import type { Address } from "./address.ts";
+import type { Config } from "./schema.ts";
+
+export function renderConfig(config: Config): string {
+  const { sync, netlink } = config;
+  return Bun.TOML.stringify({
+    sync: {
+      mode: sync.mode,
+      flows_max: sync.flowsMax,
+      resend_queue: sync.resendQueue,
+      ack_window: sync.ackWindow,
+      purge_timeout_seconds: sync.purgeTimeoutSeconds,
+    },
+    link: config.links.map((link) => ({
+      transport: link.transport,
+      interface: link.interface,
+      local: written(link.local),
+      peer: written(link.peer),
+      port: link.port,
+      receive_buffer_bytes: link.receiveBufferBytes,
+      send_buffer_bytes: link.sendBufferBytes,
+    })),
+    filter: { ignore_addresses: config.filter.ignoreAddresses.map((cidr) => cidr.text) },
+    control: { socket: config.control.socket },
+    netlink: { buffer_bytes: netlink.bufferBytes, buffer_max_bytes: netlink.bufferMaxBytes },
+    log: { level: config.log.level },
+  });
+}
+
+const written = (address: Address): string =>
+  address.zone === undefined ? address.text : `${address.text}%${address.zone}`;

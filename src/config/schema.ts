@@ -1,0 +1,216 @@
+/**
+ * The configuration: its keys, their defaults and their rules.
+ *
+ * TOML keys are snake_case with the unit last; the resolved `Config` has the same names in camelCase, with every default
+ * filled in. Each message names the rule; `explain.ts` puts the file and the path before it and the value found after it.
+ */
+import * as v from "valibot";
+import { type Address, type Cidr, parseAddress, parseCidr, unfitForLink } from "./address.ts";
+import * as limits from "./limits.ts";
+import { DEFAULT_SOCKET_PATH, SOCKET_PATH_BYTES_MAX } from "./paths.ts";
+
+/**
+ * A table; `missing` says what to write for keys without a default. Unknown keys pass here: `unknown-keys.ts` reports
+ * all of them with the nearest known one, where valibot's own strict object stops at the first.
+ */
+function table<const T extends v.ObjectEntries>(entries: T, missing: { readonly [K in keyof T]?: string } = {}) {
+  return v.looseObject(entries, (issue) => {
+    if (issue.expected === "Object") return "expected a table";
+    return `is missing: ${missing[issue.path?.at(-1)?.key as keyof T] ?? "it has no default"}`;
+  });
+}
+
+function wholeNumber(limit: limits.Limit, rule?: string) {
+  const text = rule ?? `expected a whole number from ${limit.min} to ${limit.max}`;
+  const within = (value: number): boolean => Number.isInteger(value) && value >= limit.min && value <= limit.max;
+  return v.optional(v.pipe(v.number(text), v.check(within, text)), limit.standard);
+}
+
+/** Text that `parse` turns into a value, or refuses with the reason. */
+function parsedText<T>(expected: string, parse: (text: string) => { value: T } | { error: string }) {
+  return v.pipe(
+    v.string(expected),
+    v.rawTransform(({ dataset, addIssue, NEVER }): T => {
+      const parsed = parse(dataset.value);
+      if ("value" in parsed) return parsed.value;
+      addIssue({ message: parsed.error });
+      return NEVER;
+    }),
+  );
+}
+
+const endAddress = parsedText<Address>('expected an IPv4 or IPv6 address in quotes, such as "10.0.9.1"', (text) => {
+  const parsed = parseAddress(text);
+  if (!parsed.ok) return parsed;
+  const error = unfitForLink(parsed.value);
+  return error === undefined ? parsed : { error };
+});
+
+const ignoredAddress = parsedText<Cidr>('expected an address or network in quotes, such as "192.0.2.0/24"', parseCidr);
+
+/** As the kernel's dev_valid_name() has it. */
+const isInterfaceName = (name: string): boolean =>
+  Buffer.byteLength(name) <= 15 && /^[^\s/:\0]+$/.test(name) && name !== "." && name !== "..";
+
+const interfaceName = v.pipe(
+  v.string('expected an interface name in quotes, such as "eth2"'),
+  v.check(isInterfaceName, "interface names have 1 to 15 bytes without blanks, slashes and colons"),
+);
+
+const socketPath = v.pipe(
+  v.string("expected a path in quotes"),
+  v.check((path) => path.startsWith("/") && !path.endsWith("/") && !path.includes("\0"), "expected an absolute path"),
+  v.check(
+    (path) => Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX,
+    `paths of unix sockets have at most ${SOCKET_PATH_BYTES_MAX} bytes`,
+  ),
+);
+
+const sync = v.pipe(
+  table({
+    mode: v.optional(v.picklist(["ftfw"], 'the one mode available is "ftfw"'), "ftfw"),
+    flows_max: wholeNumber(limits.FLOWS_MAX),
+    resend_queue: wholeNumber(limits.RESEND_QUEUE_MESSAGES),
+    ack_window: wholeNumber(limits.ACK_WINDOW_MESSAGES),
+    purge_timeout_seconds: wholeNumber(limits.PURGE_TIMEOUT_SECONDS),
+  }),
+  v.forward(
+    v.partialCheck(
+      [["resend_queue"], ["ack_window"]],
+      (found) => found.ack_window <= found.resend_queue,
+      "must not exceed sync.resend_queue, or messages leave that queue before the peer acknowledges them",
+    ),
+    ["ack_window"],
+  ),
+  v.transform((found) => ({
+    mode: found.mode,
+    flowsMax: found.flows_max,
+    resendQueue: found.resend_queue,
+    ackWindow: found.ack_window,
+    purgeTimeoutSeconds: found.purge_timeout_seconds,
+  })),
+);
+
+const netlink = v.pipe(
+  table({
+    buffer_bytes: wholeNumber(limits.NETLINK_BUFFER_BYTES),
+    buffer_max_bytes: wholeNumber(limits.NETLINK_BUFFER_MAX_BYTES),
+  }),
+  v.forward(
+    v.partialCheck(
+      [["buffer_bytes"], ["buffer_max_bytes"]],
+      (found) => found.buffer_bytes <= found.buffer_max_bytes,
+      "must not exceed netlink.buffer_max_bytes",
+    ),
+    ["buffer_bytes"],
+  ),
+  v.transform((found) => ({ bufferBytes: found.buffer_bytes, bufferMaxBytes: found.buffer_max_bytes })),
+);
+
+const link = v.pipe(
+  table(
+    {
+      transport: v.optional(v.picklist(["udp"], 'the one transport available is "udp"'), "udp"),
+      interface: interfaceName,
+      local: endAddress,
+      peer: endAddress,
+      port: wholeNumber(limits.PORT, `UDP ports are ${limits.PORT.min} to ${limits.PORT.max}`),
+      receive_buffer_bytes: wholeNumber(limits.LINK_BUFFER_BYTES),
+      send_buffer_bytes: wholeNumber(limits.LINK_BUFFER_BYTES),
+    },
+    {
+      interface: 'name the interface of the dedicated link, such as "eth2"',
+      local: "give this machine's address on the link",
+      peer: "give the other firewall's address on the link",
+    },
+  ),
+  v.forward(
+    v.partialCheck(
+      [["local"], ["peer"]],
+      ({ local, peer }) => local.family === peer.family,
+      "must be of the same family as local: both IPv4 or both IPv6",
+    ),
+    ["peer"],
+  ),
+  v.forward(
+    v.partialCheck(
+      [["local"], ["peer"]],
+      ({ local, peer }) => local.text !== peer.text,
+      "must not equal local: it is the other firewall's address",
+    ),
+    ["peer"],
+  ),
+  v.forward(
+    v.partialCheck([["interface"], ["local"]], zoneIsInterface("local"), "its zone must be the link's interface"),
+    ["local"],
+  ),
+  v.forward(
+    v.partialCheck([["interface"], ["peer"]], zoneIsInterface("peer"), "its zone must be the link's interface"),
+    ["peer"],
+  ),
+  v.transform((found) => ({
+    transport: found.transport,
+    interface: found.interface,
+    local: found.local,
+    peer: found.peer,
+    port: found.port,
+    receiveBufferBytes: found.receive_buffer_bytes,
+    sendBufferBytes: found.send_buffer_bytes,
+  })),
+);
+
+/** Whether the address at `key` has no zone, or the zone that the link's interface is. */
+function zoneIsInterface<K extends "local" | "peer">(key: K) {
+  return (found: { readonly interface: string } & { readonly [P in K]: Address }): boolean =>
+    found[key].zone === undefined || found[key].zone === found.interface;
+}
+
+const ONE_LINK = "exactly one link is available: write one [[link]] with interface, local and peer";
+
+/** The document as a whole. Tables that are left out have all their defaults. */
+export const ConfigSchema = v.pipe(
+  table(
+    {
+      sync: v.optional(sync, {}),
+      link: v.pipe(
+        v.array(link, "expected a list of links: write [[link]] in two pairs of brackets"),
+        v.rawCheck(({ dataset, addIssue }) => {
+          if (Array.isArray(dataset.value) && dataset.value.length !== 1) addIssue({ message: ONE_LINK });
+        }),
+      ),
+      filter: v.optional(
+        v.pipe(
+          table({
+            ignore_addresses: v.optional(v.array(ignoredAddress, "expected a list of addresses in brackets"), []),
+          }),
+          v.transform((found) => ({ ignoreAddresses: found.ignore_addresses })),
+        ),
+        {},
+      ),
+      control: v.optional(table({ socket: v.optional(socketPath, DEFAULT_SOCKET_PATH) }), {}),
+      netlink: v.optional(netlink, {}),
+      log: v.optional(
+        table({
+          level: v.optional(
+            v.picklist(["error", "warning", "info", "debug"], 'expected "error", "warning", "info" or "debug"'),
+            "info",
+          ),
+        }),
+        {},
+      ),
+    },
+    { link: "write one [[link]] with interface, local and peer" },
+  ),
+  v.transform((found) => ({
+    sync: found.sync,
+    links: found.link,
+    filter: found.filter,
+    control: { socket: found.control.socket },
+    netlink: found.netlink,
+    log: { level: found.log.level },
+  })),
+);
+
+/** The effective settings: every default filled in, addresses parsed. */
+export type Config = v.InferOutput<typeof ConfigSchema>;
+export type LinkConfig = Config["links"][number];

@@ -1,0 +1,169 @@
+/**
+ * The control socket: HTTP over a unix socket that only root may open.
+ *
+ *   POST /v1/<command>   JSON body; the answer is lines of JSON: progress, then one result (report.ts)
+ *   GET  /v1/dump        ?cache=internal|external&format=text|json: a line a flow
+ *   GET  /v1/status      one JSON object
+ */
+import type { CommandName, FinalLine, FlushTarget, NotifyRole, Orders, ProgressLine, Replies } from "../report.ts";
+import { dumpStream } from "./dump.ts";
+import type { Job } from "./jobs.ts";
+import type { Node } from "./node.ts";
+import { statusReport } from "./status.ts";
+import { commit } from "./work/commit.ts";
+import { flush } from "./work/flush.ts";
+import { resetTimers } from "./work/kernel-table.ts";
+import { notify } from "./work/notify.ts";
+import { bulk, request } from "./work/peers.ts";
+import { resync } from "./work/resync.ts";
+
+const FLUSH_TARGETS: readonly FlushTarget[] = ["internal", "external", "kernel", "caches"];
+const ROLES: readonly NotifyRole[] = ["master", "backup", "fault", "stop"];
+/** No request is longer. */
+const BODY_BYTES_MAX = 65_536;
+
+export class Control {
+  readonly #node: Node;
+  readonly #server: Bun.Server<undefined>;
+  #clients = 0;
+
+  constructor(node: Node, socketPath: string) {
+    this.#node = node;
+    const before = process.umask(0o177);
+    try {
+      this.#server = Bun.serve({
+        unix: socketPath,
+        maxRequestBodySize: BODY_BYTES_MAX,
+        fetch: (incoming, server) => {
+          server.timeout(incoming, 0); // A commit or a slow reader takes as long as it takes.
+          return this.#answer(incoming);
+        },
+        error: (error) => refusal(500, `internal error: ${error.message}`),
+      });
+    } finally {
+      process.umask(before);
+    }
+  }
+
+  /** Requests are being answered. */
+  get busy(): boolean {
+    return this.#clients > 0;
+  }
+
+  async stop(): Promise<void> {
+    await this.#server.stop(true);
+  }
+
+  async #answer(incoming: Request): Promise<Response> {
+    const url = new URL(incoming.url);
+    const [, version, command] = url.pathname.split("/");
+    if (version !== "v1" || command === undefined) return refusal(404, `there is no ${url.pathname}`);
+    if (incoming.method === "GET" && command === "status") return Response.json(statusReport(this.#node));
+    if (incoming.method === "GET" && command === "dump") return this.#dump(url.searchParams);
+    if (incoming.method !== "POST") return refusal(405, `${command} is asked for by POST`);
+    const body = await bodyOf(incoming);
+    if (body === undefined) return refusal(400, "the body is no JSON object");
+    const job = this.#jobFor(command, body);
+    return typeof job === "string" ? refusal(400, job) : this.#work(command as CommandName, job);
+  }
+
+  #dump(query: URLSearchParams): Response {
+    const cache = query.get("cache");
+    const format = query.get("format") ?? "text";
+    if (cache !== "internal" && cache !== "external") return refusal(400, "cache is internal or external");
+    if (format !== "text" && format !== "json") return refusal(400, "format is text or json");
+    this.#count("dump");
+    this.#clients++;
+    let open = true;
+    const ended = (): void => {
+      if (open) this.#clients--;
+      open = false;
+    };
+    const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+    const stream = dumpStream(this.#node, cache, format, nextTurn, ended);
+    return new Response(stream, {
+      headers: { "content-type": format === "json" ? "application/x-ndjson" : "text/plain" },
+    });
+  }
+
+  /** The work that the command names, or a sentence that refuses it. */
+  #jobFor(command: string, body: Readonly<Record<string, unknown>>): Job<Replies[CommandName]> | string {
+    const node = this.#node;
+    switch (command as CommandName) {
+      case "commit":
+        return commit(node);
+      case "resync":
+        return resync(node);
+      case "bulk":
+        return bulk(node);
+      case "request":
+        return request(node);
+      case "reset-timers":
+        return resetTimers(node);
+      case "flush": {
+        const what = FLUSH_TARGETS.find((target) => target === (body as Partial<Orders["flush"]>).what);
+        return what === undefined ? `what is one of ${FLUSH_TARGETS.join(", ")}` : flush(node, what);
+      }
+      case "notify": {
+        const role = ROLES.find((known) => known === (body as Partial<Orders["notify"]>).role);
+        return role === undefined ? `role is one of ${ROLES.join(", ")}` : notify(node, role);
+      }
+      case "stop":
+        return stop(node);
+      default:
+        return `there is no command ${command}`;
+    }
+  }
+
+  #work(command: CommandName, job: Job<Replies[CommandName]>): Response {
+    this.#count(command);
+    this.#clients++;
+    const encoder = new TextEncoder();
+    let open = true;
+    const stream = new ReadableStream<Uint8Array>({
+      start: async (controller) => {
+        const tell = (line: ProgressLine | FinalLine<Replies[CommandName]>): void => {
+          if (open) controller.enqueue(encoder.encode(`${JSON.stringify(line)}\n`));
+        };
+        try {
+          const result = await this.#node.jobs.add(job, tell);
+          tell(result.ok ? result : { ok: false, ...result.error });
+        } catch (error) {
+          this.#node.log.error(`internal error in ${command}: ${error instanceof Error ? error.stack : error}`);
+          tell({ ok: false, error: `internal error: ${error instanceof Error ? error.message : error}` });
+        } finally {
+          this.#clients--;
+          if (open) controller.close();
+        }
+      },
+      // The client went away; the work goes on: half a takeover is worse than none.
+      cancel: () => {
+        open = false;
+      },
+    });
+    return new Response(stream, { headers: { "content-type": "application/x-ndjson" } });
+  }
+
+  #count(command: string): void {
+    const { requests } = this.#node.state;
+    requests[command] = (requests[command] ?? 0) + 1;
+  }
+}
+
+function* stop(node: Node): Job<Replies["stop"]> {
+  node.log.info("asked to stop");
+  node.state.stopping = true;
+  return { ok: true, value: { pid: process.pid } };
+}
+
+async function bodyOf(incoming: Request): Promise<Readonly<Record<string, unknown>> | undefined> {
+  try {
+    const text = await incoming.text();
+    const body: unknown = text === "" ? {} : JSON.parse(text);
+    return typeof body === "object" && body !== null && !Array.isArray(body) ? { ...body } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const refusal = (status: number, error: string): Response => Response.json({ error }, { status });

@@ -1,0 +1,77 @@
+/**
+ * One daemon to a control socket. A lock beside the socket says whether its daemon lives: the kernel takes the lock back
+ * when a process dies, however it dies, so a socket that a killed daemon left is known to be stale and is replaced.
+ */
+import {
+  closeSync,
+  ftruncateSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { lockExclusive } from "../../ffi/libc.ts";
+import { type Result, refuse, succeed } from "../result.ts";
+
+export interface Instance {
+  /** Gives the socket's place back. */
+  release(): void;
+}
+
+export function claimInstance(socketPath: string): Result<Instance> {
+  const lockPath = `${socketPath}.lock`;
+  let fd: number;
+  try {
+    mkdirSync(dirname(socketPath), { recursive: true, mode: 0o755 });
+    fd = openSync(lockPath, "a+", 0o600);
+  } catch (error) {
+    return refuse(`cannot make the control socket ${socketPath}: ${reasonOf(error)}. Choose another control.socket`);
+  }
+  if (lockExclusive(fd) < 0) {
+    const pid = readFileSync(lockPath, "utf8").trim();
+    closeSync(fd);
+    return refuse(
+      `another ctsync daemon${pid === "" ? "" : ` (process ${pid})`} serves ${socketPath}. ` +
+        "Stop it (ctsync stop), or give this one another control.socket",
+    );
+  }
+  const taken = clearStale(socketPath);
+  if (taken !== undefined) {
+    closeSync(fd);
+    return refuse(taken);
+  }
+  ftruncateSync(fd, 0);
+  writeFileSync(fd, `${process.pid}\n`);
+  return succeed({
+    release: () => {
+      removeIfThere(socketPath);
+      removeIfThere(lockPath);
+      closeSync(fd);
+    },
+  });
+}
+
+/** Removes the socket of a daemon that is gone. What is not a socket is not ours to remove: a sentence about it. */
+function clearStale(socketPath: string): string | undefined {
+  try {
+    if (!lstatSync(socketPath).isSocket())
+      return `${socketPath} is there and is no socket. Move it away, or choose another control.socket`;
+    unlinkSync(socketPath);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") return `cannot replace ${socketPath}: ${reasonOf(error)}`;
+  }
+  return undefined;
+}
+
+function removeIfThere(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Gone already: what we wanted.
+  }
+}
+
+const reasonOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);

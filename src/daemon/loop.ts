@@ -1,0 +1,193 @@
+/**
+ * The loop: waits on one epoll set for everything there is, then takes a turn. Bun's own loop is a descriptor in that set;
+ * when it has something (the control socket, a signal), one `setImmediate` lets it work.
+ *
+ * A second set lacks the event socket: it is waited on while events gather.
+ */
+import { bunEpollFd, EPOLLIN, EPOLLOUT, Epoll } from "../../ffi/epoll.ts";
+import { Errno } from "../../ffi/errno.ts";
+import { Flow } from "../flow/flow.ts";
+import type { AddressWatch } from "../kernel/addresses.ts";
+import { EVENT_NONE, type EventKind } from "../kernel/events.ts";
+import { monotonicMs } from "./clock.ts";
+import { Gather } from "./gather.ts";
+import type { Link } from "./link.ts";
+import type { Node } from "./node.ts";
+import type { Systemd } from "./systemd.ts";
+
+/** Bounds of a turn, so that a flood of events cannot starve the peer, nor the peer the kernel. */
+const EVENT_BATCHES_PER_TURN = 16;
+const DATAGRAM_BATCHES_PER_TURN = 8;
+const SEND_BATCHES_PER_TURN = 8;
+/** Without Bun's descriptor we look for its work this often. */
+const BLIND_MS = 20;
+/** No wait is longer: what has no descriptor is looked at. */
+const WAIT_MS_MAX = 1_000;
+
+const EVENTS = 1;
+const BUN = 2;
+const ADDRESSES = 3;
+/** Tags of links are this and more. */
+const LINK = 16;
+
+export interface LoopParts {
+  readonly node: Node;
+  readonly addresses: AddressWatch;
+  readonly systemd: Systemd;
+  /** Own addresses or links changed. */
+  readonly addressesChanged: () => void;
+  /** The kernel dropped events. */
+  readonly overrun: () => void;
+  /** Work of the control socket is in hand that Bun alone knows of. */
+  readonly clients: () => boolean;
+}
+
+export class Loop {
+  readonly #node: Node;
+  readonly #parts: LoopParts;
+  readonly #everything = new Epoll();
+  readonly #allButEvents = new Epoll();
+  readonly #gather = new Gather();
+  readonly #flow = new Flow();
+  readonly #watched: number[] = [];
+  readonly #bunFd = bunEpollFd();
+  /** More waits than the last turn could do. */
+  #again = true;
+
+  constructor(parts: LoopParts) {
+    this.#parts = parts;
+    this.#node = parts.node;
+    this.#everything.add(this.#node.events.fd, EVENTS);
+    this.#watch(parts.addresses.fd, ADDRESSES, EPOLLIN);
+    if (this.#bunFd >= 0) this.#watch(this.#bunFd, BUN, EPOLLIN);
+  }
+
+  async run(): Promise<void> {
+    this.#tendLinks(monotonicMs());
+    while (!this.#node.state.stopping) {
+      const bun = this.#wait();
+      const working = this.#node.jobs.busy; // Whoever waits for a job hears of its end when Bun's loop runs.
+      this.#turn();
+      if (bun || working || this.#parts.clients()) await new Promise<void>((resolve) => setImmediate(resolve));
+    }
+    this.#everything.close();
+    this.#allButEvents.close();
+  }
+
+  /** Sleeps until there is something to do. True when Bun has. */
+  #wait(): boolean {
+    const set = this.#gather.busy ? this.#allButEvents : this.#everything;
+    const ready = set.wait(Math.ceil(this.#waitMs()));
+    let bun = this.#bunFd < 0;
+    for (let i = 0; i < ready; i++) {
+      const tag = set.tag(i);
+      if (tag === BUN) bun = true;
+      else if (tag === ADDRESSES && this.#parts.addresses.changed()) {
+        this.#parts.addressesChanged();
+        this.#tendLinks(monotonicMs());
+      }
+    }
+    return bun;
+  }
+
+  #waitMs(): number {
+    if (this.#again) return 0;
+    const { replica, jobs, links } = this.#node;
+    const nowMs = monotonicMs();
+    let dueMs = nowMs + WAIT_MS_MAX;
+    if (this.#bunFd < 0) dueMs = nowMs + BLIND_MS;
+    if (this.#parts.clients()) dueMs = nowMs + 1;
+    if (this.#gather.busy) dueMs = Math.min(dueMs, this.#gather.dueMs);
+    for (const link of links) dueMs = Math.min(dueMs, link.dueMs);
+    dueMs = Math.min(dueMs, jobs.dueMs, replica.nextDueMs(nowMs));
+    return Math.max(0, dueMs - nowMs);
+  }
+
+  /** One turn, left to right. */
+  #turn(): void {
+    const { replica, jobs, links } = this.#node;
+    this.#again = false;
+    let nowMs = monotonicMs();
+    if (!this.#gather.busy || nowMs >= this.#gather.dueMs) this.#kernelEvents(nowMs);
+    for (let peer = 0; peer < links.length; peer++) this.#datagrams(links[peer], peer, nowMs);
+    nowMs = monotonicMs();
+    jobs.turn(nowMs);
+    replica.tick(nowMs);
+    for (const link of links) {
+      if (nowMs >= link.dueMs) this.#tendLinks(nowMs);
+      this.#transmit(link, nowMs);
+    }
+    this.#parts.systemd.alive(nowMs);
+  }
+
+  #kernelEvents(nowMs: number): void {
+    const { events, replica } = this.#node;
+    const flow = this.#flow;
+    let seen = 0;
+    for (let batch = 0; batch < EVENT_BATCHES_PER_TURN; batch++) {
+      const count = events.receive();
+      if (count === -Errno.ENOBUFS) {
+        this.#parts.overrun();
+        continue;
+      }
+      if (count <= 0) {
+        this.#gather.looked(seen, nowMs);
+        return;
+      }
+      seen += count;
+      for (let kind: EventKind = events.next(flow); kind !== EVENT_NONE; kind = events.next(flow))
+        replica.kernelEvent(kind, flow, nowMs);
+    }
+    this.#gather.looked(seen, nowMs);
+    this.#again = true;
+  }
+
+  #datagrams(link: Link, peer: number, nowMs: number): void {
+    const { channel } = link;
+    if (channel === undefined) return;
+    for (let batch = 0; batch < DATAGRAM_BATCHES_PER_TURN; batch++) {
+      const count = channel.receive();
+      if (count === 0) return;
+      for (let i = 0; i < count; i++) {
+        if (channel.isPeers(i))
+          this.#node.replica.datagram(peer, channel.received, channel.offset(i), channel.lengthOf(i), nowMs);
+      }
+    }
+    this.#again = true;
+  }
+
+  #transmit(link: Link, nowMs: number): void {
+    const { channel } = link;
+    if (channel === undefined) return;
+    for (let batch = 0; batch < SEND_BATCHES_PER_TURN; batch++) {
+      const more = channel.flush() && this.#node.replica.transmit(channel, nowMs);
+      if (more) continue;
+      this.#want(channel.fd, channel.flush() ? EPOLLIN : EPOLLIN | EPOLLOUT);
+      return;
+    }
+    this.#again = true;
+  }
+
+  #tendLinks(nowMs: number): void {
+    for (const link of this.#node.links) {
+      const before = link.channel?.fd;
+      if (!link.tend(nowMs)) continue;
+      // A closed descriptor has left the sets by itself.
+      if (before !== undefined) delete this.#watched[before];
+      if (link.channel !== undefined) this.#watch(link.channel.fd, LINK, EPOLLIN);
+    }
+  }
+
+  #watch(fd: number, tag: number, events: number): void {
+    this.#everything.add(fd, tag, events);
+    this.#allButEvents.add(fd, tag, events);
+    this.#watched[fd] = events;
+  }
+
+  #want(fd: number, events: number): void {
+    if (this.#watched[fd] === events) return;
+    this.#everything.modify(fd, LINK, events);
+    this.#allButEvents.modify(fd, LINK, events);
+    this.#watched[fd] = events;
+  }
+}

@@ -1,0 +1,42 @@
+/** What the daemon is made of, as the loop, the jobs and the control socket see it. */
+import type { Config } from "../config/load.ts";
+import type { AddressFilter } from "../filter/address-filter.ts";
+import type { KernelCommit } from "../kernel/commit.ts";
+import type { KernelDelete } from "../kernel/delete.ts";
+import type { KernelEvents } from "../kernel/events.ts";
+import type { KernelExistence } from "../kernel/existence.ts";
+import type { KernelTimers } from "../kernel/timers.ts";
+import type { Replica } from "../replica.ts";
+import type { Role, RoleChangeReport } from "../report.ts";
+import type { Jobs } from "./jobs.ts";
+import type { Link } from "./link.ts";
+import type { Log } from "./log.ts";
+
+export interface Node {
+  readonly config: Config;
+  readonly log: Log;
+  readonly replica: Replica;
+  readonly filter: AddressFilter;
+  readonly events: KernelEvents;
+  readonly commit: KernelCommit;
+  readonly deletes: KernelDelete;
+  readonly timers: KernelTimers;
+  readonly existence: KernelExistence;
+  readonly links: readonly Link[];
+  readonly jobs: Jobs;
+  readonly startedMs: number;
+  readonly state: NodeState;
+}
+
+export interface NodeState {
+  role: Role;
+  /** The kernel's table has been read. */
+  started: boolean;
+  /** Events were lost: the internal cache may lack flows, or hold dead ones, until the reread is through. */
+  suspect: boolean;
+  /** More events were lost while the table was reread. */
+  lostAgain: boolean;
+  stopping: boolean;
+  lastRoleChange: (Omit<RoleChangeReport, "secondsAgo"> & { readonly atMs: number }) | null;
+  readonly requests: Record<string, number>;
+}

@@ -1,0 +1,207 @@
+/**
+ * The daemon, from its start to its end: takes what it needs from the kernel, or says in one sentence what is missing;
+ * reads the kernel's table; then runs the loop until it is told to stop.
+ */
+import { randomBytes } from "node:crypto";
+import { hasNetAdmin } from "../../ffi/capability.ts";
+import type { Config } from "../config/load.ts";
+import { AddressFilter, type Network } from "../filter/address-filter.ts";
+import { AddressWatch, ownAddresses } from "../kernel/addresses.ts";
+import { KernelCommit } from "../kernel/commit.ts";
+import { KernelDelete } from "../kernel/delete.ts";
+import { KernelEvents } from "../kernel/events.ts";
+import { KernelExistence } from "../kernel/existence.ts";
+import { explain, type KernelError } from "../kernel/kernel-error.ts";
+import { KernelTimers } from "../kernel/timers.ts";
+import { Replica } from "../replica.ts";
+import type { Result } from "../result.ts";
+import { Ftfw } from "../sync/ftfw.ts";
+import type { SlotOwner } from "../sync/session.ts";
+import { VERSION } from "../version.ts";
+import { monotonicMs } from "./clock.ts";
+import { Control } from "./control.ts";
+import { claimInstance } from "./instance.ts";
+import { Jobs } from "./jobs.ts";
+import { Link } from "./link.ts";
+import { Log } from "./log.ts";
+import { Loop } from "./loop.ts";
+import type { Node } from "./node.ts";
+import { Systemd } from "./systemd.ts";
+import { resync } from "./work/resync.ts";
+
+/** Flows on their way to a peer at once: about what its socket buffer holds, whatever the datagrams are filled with. */
+const IN_FLIGHT_MAX = 8_192;
+
+/** Runs until it is told to stop; the exit code. */
+export async function runDaemon(config: Config): Promise<number> {
+  const log = new Log(config.log.level);
+  if (!hasNetAdmin()) {
+    log.error(
+      "ctsync needs the capability CAP_NET_ADMIN: run it as root, or give it AmbientCapabilities=CAP_NET_ADMIN",
+    );
+    return 1;
+  }
+  const instance = claimInstance(config.control.socket);
+  if (!instance.ok) {
+    log.error(instance.error);
+    return 1;
+  }
+  try {
+    const node = makeNode(config, log);
+    const addresses = AddressWatch.open();
+    if (!node.ok || !addresses.ok) {
+      log.error(explain(node.ok ? (addresses as { error: KernelError }).error : node.error));
+      return 1;
+    }
+    return await serve(node.value, addresses.value);
+  } finally {
+    instance.value.release();
+  }
+}
+
+async function serve(node: Node, addresses: AddressWatch): Promise<number> {
+  const { config, log, state } = node;
+  const systemd = new Systemd(process.env);
+  let control: Control;
+  try {
+    control = new Control(node, config.control.socket);
+  } catch (error) {
+    log.error(`cannot listen on ${config.control.socket}: ${error instanceof Error ? error.message : error}`);
+    return 1;
+  }
+  for (const signal of ["SIGTERM", "SIGINT"] as const)
+    process.on(signal, () => {
+      log.info(`${signal}: stopping`);
+      state.stopping = true;
+    });
+  process.on("SIGHUP", () => log.info("SIGHUP: restart ctsync to take a changed configuration"));
+
+  log.info(`ctsync ${VERSION} starts: process ${process.pid}, control socket ${config.control.socket}`);
+  const loop = new Loop({
+    node,
+    addresses,
+    systemd,
+    addressesChanged: () => updateOwnAddresses(node),
+    overrun: () => repair(node),
+    clients: () => control.busy,
+  });
+  readKernel(node, systemd);
+  await loop.run();
+  systemd.stopping();
+  for (const link of node.links) link.close();
+  await control.stop();
+  log.info("stopped");
+  return 0;
+}
+
+function makeNode(config: Config, log: Log): Result<Node, KernelError> {
+  const events = KernelEvents.open(config.netlink);
+  if (!events.ok) return events;
+  const commit = KernelCommit.open();
+  if (!commit.ok) return commit;
+  const deletes = KernelDelete.open();
+  if (!deletes.ok) return deletes;
+  const timers = KernelTimers.open();
+  if (!timers.ok) return timers;
+  const existence = KernelExistence.open();
+  if (!existence.ok) return existence;
+  const capped = events.value.bufferWarning(config.netlink.bufferBytes);
+  if (capped !== undefined) log.warning(explain(capped));
+  // What we commit or shorten is the peer's, or no news; told to the peer it would only come back.
+  events.value.ignorePortId(commit.value.portId);
+  events.value.ignorePortId(timers.value.portId);
+
+  const filter = new AddressFilter(config.filter.ignoreAddresses);
+  const node: Node = {
+    config,
+    log,
+    filter,
+    replica: makeReplica(config, filter),
+    events: events.value,
+    commit: commit.value,
+    deletes: deletes.value,
+    timers: timers.value,
+    existence: existence.value,
+    links: config.links.map((link) => new Link(link, log)),
+    jobs: new Jobs(),
+    startedMs: monotonicMs(),
+    state: {
+      role: "unknown",
+      started: false,
+      suspect: false,
+      lostAgain: false,
+      stopping: false,
+      lastRoleChange: null,
+      requests: {},
+    },
+  };
+  updateOwnAddresses(node);
+  return { ok: true, value: node };
+}
+
+function makeReplica(config: Config, filter: AddressFilter): Replica {
+  const key = new Uint32Array(new Uint8Array(randomBytes(8)).buffer);
+  const limits = { ...config.sync, inFlightMax: Math.min(IN_FLIGHT_MAX, config.sync.resendQueue / 2) };
+  const firstSeq = Math.floor(Date.now() / 1_000) >>> 0;
+  return new Replica({
+    flowsMax: config.sync.flowsMax,
+    filter,
+    hashKey: [key[0], key[1]],
+    sessions: config.links.map(() => (owner: SlotOwner) => new Ftfw(limits, firstSeq, owner)),
+  });
+}
+
+/** The machine's addresses and both ends of each link are the firewall's own affair. */
+function updateOwnAddresses(node: Node): void {
+  const found = ownAddresses();
+  if (!found.ok) {
+    node.log.warning(explain(found.error));
+    return;
+  }
+  const ends = node.config.links.flatMap(({ local, peer }) => [local, peer]);
+  const whole = ({ family, words }: Pick<Network, "family" | "words">): Network => ({
+    family,
+    words,
+    prefixBits: family === 4 ? 32 : 128,
+  });
+  node.filter.setOwn([...found.value, ...ends].map(whole));
+}
+
+/** The first reading of the kernel's table; then systemd hears that we are ready, and the peer is asked for all it has. */
+function readKernel(node: Node, systemd: Systemd): void {
+  for (const session of node.replica.sessions) session.request();
+  void node.jobs.add(resync(node)).then((result) => {
+    if (!result.ok) {
+      node.log.error(result.error.error);
+      node.state.stopping = true;
+      process.exitCode = 1;
+      return;
+    }
+    node.state.started = true;
+    node.log.info(
+      `read ${result.value.read} flows from the kernel, ${node.replica.internal.count} of them to replicate`,
+    );
+    systemd.ready();
+  });
+}
+
+/** Events were lost: what they said is read from the kernel's table, while replication goes on. */
+function repair(node: Node): void {
+  const { state, log, events } = node;
+  if (state.suspect) {
+    state.lostAgain = true;
+    return;
+  }
+  state.suspect = true;
+  log.warning(`the kernel dropped events (socket buffer ${events.bufferBytes} bytes now): rereading its table`);
+  void node.jobs.add(resync(node)).then((result) => {
+    state.suspect = false;
+    if (state.lostAgain || !result.ok) {
+      state.lostAgain = false;
+      repair(node);
+      return;
+    }
+    const { created, updated, removed } = result.value;
+    log.info(`reread the kernel's table: ${created} flows were missing, ${updated} had changed, ${removed} had ended`);
+  });
+}

@@ -1,0 +1,81 @@
+/** The daemon's state as `ctsync status` shows it. */
+import type { Counters, PeerReport, StatusReport } from "../report.ts";
+import { VERSION } from "../version.ts";
+import { monotonicMs } from "./clock.ts";
+import type { Node } from "./node.ts";
+
+export function statusReport(node: Node): StatusReport {
+  const { replica, events, state } = node;
+  const nowMs = monotonicMs();
+  const change = state.lastRoleChange;
+  return {
+    version: VERSION,
+    pid: process.pid,
+    uptimeSeconds: Math.floor((nowMs - node.startedMs) / 1_000),
+    role: state.role,
+    ready: isReady(node, nowMs),
+    internal: replica.internal.count,
+    external: replica.external.count,
+    flowsMax: node.config.sync.flowsMax,
+    peer: peerReport(node, nowMs),
+    link: node.links[0].report(),
+    kernel: {
+      events: events.received,
+      overruns: events.overruns,
+      bufferBytes: events.bufferBytes,
+      suspect: state.suspect,
+    },
+    lastRoleChange:
+      change === null
+        ? null
+        : {
+            role: change.role,
+            ok: change.ok,
+            milliseconds: change.milliseconds,
+            secondsAgo: Math.floor((nowMs - change.atMs) / 1_000),
+          },
+    requests: state.requests,
+    counters: counters(node),
+  };
+}
+
+/** The kernel is read, and what was asked of the peer has come; a peer that nobody hears has nothing for us. */
+function isReady(node: Node, nowMs: number): boolean {
+  if (!node.state.started || node.state.suspect) return false;
+  return node.replica.sessions.every((session) => session.requestDone || session.peerState(nowMs) === "silent");
+}
+
+function peerReport(node: Node, nowMs: number): PeerReport {
+  const session = node.replica.sessions[0];
+  const { resent, lost } = session.counters;
+  return {
+    address: node.links[0].peer,
+    state: session.peerState(nowMs),
+    lastHeardMs: Number.isFinite(session.heardMs) ? Math.round(nowMs - session.heardMs) : null,
+    unacknowledged: session.unacknowledged,
+    queued: session.queued,
+    resent: resent ?? 0,
+    lost: lost ?? 0,
+  };
+}
+
+function counters(node: Node): Counters {
+  const { replica, events, commit } = node;
+  const [link] = node.links;
+  return {
+    kernel: {
+      received: events.received,
+      own: events.own,
+      malformed: events.malformed,
+      unknown: events.unknown,
+      truncated: events.truncated,
+      overruns: events.overruns,
+      committed: commit.committed,
+      refused: commit.refused,
+    },
+    cache: { ...replica.counters.cache },
+    wire: { ...replica.counters.wire },
+    peer: { ...replica.sessions[0].counters },
+    link: { ...link.counters, dropped: link.channel?.drops ?? 0 },
+  };
+}

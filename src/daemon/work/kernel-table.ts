@@ -1,0 +1,73 @@
+/** What changes many entries of the kernel at once: emptying its table, shortening its timers. Ignored flows are left alone. */
+import { Errno } from "../../../ffi/errno.ts";
+import { Flow, HAS_TIMEOUT, TIMEOUT } from "../../flow/flow.ts";
+import type { FlushReport, ResetTimersReport } from "../../report.ts";
+import { refuse, succeed } from "../../result.ts";
+import type { Job } from "../jobs.ts";
+import type { Node } from "../node.ts";
+import { eachKernelFlow } from "./table.ts";
+
+/** Removes every flow from the kernel that would be synchronised. The peers hear of each by its destroy event. */
+export function* flushKernel(node: Node): Job<FlushReport> {
+  const tally = new Tally(node.deletes);
+  const flow = new Flow();
+  const read = yield* eachKernelFlow(flow, "emptying the kernel", () => {
+    if (node.filter.ignores(flow.words)) return;
+    tally.makeRoom();
+    node.deletes.add(flow, 0);
+    tally.added++;
+  });
+  if (!read.ok) return refuse({ error: read.error });
+  tally.flush();
+  const value = { removed: tally.added - tally.gone - tally.failed };
+  return tally.failed === 0 ? succeed(value) : refuse({ error: `${tally.failed} flows could not be removed`, value });
+}
+
+/** A node that is backup now: what it still has from its time as primary ends soon, unless it takes over again. */
+export function* resetTimers(node: Node): Job<ResetTimersReport> {
+  const seconds = node.config.sync.purgeTimeoutSeconds;
+  const tally = new Tally(node.timers);
+  const flow = new Flow();
+  const read = yield* eachKernelFlow(flow, "shortening timers", () => {
+    if (node.filter.ignores(flow.words) || !flow.has(HAS_TIMEOUT) || flow.words[TIMEOUT] <= seconds) return;
+    tally.makeRoom();
+    node.timers.add(flow, 0, seconds);
+    tally.added++;
+  });
+  if (!read.ok) return refuse({ error: read.error });
+  tally.flush();
+  const value = { shortened: tally.added - tally.gone - tally.failed, failed: tally.failed, seconds };
+  return tally.failed === 0
+    ? succeed(value)
+    : refuse({ error: `${tally.failed} timers could not be shortened`, value });
+}
+
+interface Requests {
+  hasRoom(): boolean;
+  flush(): number;
+  refusedErrno(i: number): number;
+}
+
+class Tally {
+  added = 0;
+  /** Flows that had ended by themselves meanwhile. */
+  gone = 0;
+  failed = 0;
+  readonly #requests: Requests;
+
+  constructor(requests: Requests) {
+    this.#requests = requests;
+  }
+
+  makeRoom(): void {
+    if (!this.#requests.hasRoom()) this.flush();
+  }
+
+  flush(): void {
+    const refused = this.#requests.flush();
+    for (let i = 0; i < refused; i++) {
+      if (this.#requests.refusedErrno(i) === Errno.ENOENT) this.gone++;
+      else this.failed++;
+    }
+  }
+}

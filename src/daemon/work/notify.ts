@@ -1,0 +1,70 @@
+/**
+ * What keepalived's word means for us, step by step. Every step is tried whatever became of those before it: a takeover
+ * that fails in part must still save what it can.
+ */
+import type { NotifyReport, NotifyRole, NotifyStep } from "../../report.ts";
+import { refuse, succeed } from "../../result.ts";
+import { monotonicMs } from "../clock.ts";
+import type { Job, Slice } from "../jobs.ts";
+import type { Node } from "../node.ts";
+import { commit } from "./commit.ts";
+import { flush } from "./flush.ts";
+import { resetTimers } from "./kernel-table.ts";
+import { bulk, request } from "./peers.ts";
+import { resync } from "./resync.ts";
+
+export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
+  const startMs = monotonicMs();
+  node.state.role = role;
+  node.log.info(`keepalived says ${role}`);
+  const steps = yield* role === "master" ? toMaster(node) : role === "backup" ? toBackup(node) : toFault(node);
+  const failed = steps.filter(({ ok }) => !ok);
+  const milliseconds = Math.round(monotonicMs() - startMs);
+  node.state.lastRoleChange = { role, ok: failed.length === 0, milliseconds, atMs: monotonicMs() };
+  for (const { step, ok, text } of steps) node.log[ok ? "info" : "warning"](`${role}: ${step}: ${text}`);
+  const report = { role, steps };
+  if (failed.length === 0) return succeed(report);
+  return refuse({ error: failed.map(({ step, text }) => `${step}: ${text}`).join("; "), value: report });
+}
+
+function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
+  return [
+    yield* stepOf("commit", commit(node), (done) => `committed ${done.committed + done.updated} flows`),
+    yield* stepOf("flush", flush(node, "external"), (done) => `${done.removed} flows left the external cache`),
+    yield* stepOf("resync", resync(node), (done) => `read ${done.read} flows from the kernel`),
+    yield* bulkStep(node),
+  ];
+}
+
+/** A primary often takes over because its peer is dead: then nobody is there to be told, and that is no failure. */
+function* bulkStep(node: Node): Generator<Slice, NotifyStep, void> {
+  const step = yield* stepOf("bulk", bulk(node), (done) => `sent ${done.sent} flows`);
+  return { ...step, ok: true };
+}
+
+function* toBackup(node: Node): Generator<Slice, NotifyStep[], void> {
+  return [
+    yield* timersStep(node),
+    yield* stepOf("request", request(node), (done) => `received ${done.received} flows`),
+  ];
+}
+
+function* toFault(node: Node): Generator<Slice, NotifyStep[], void> {
+  return [yield* timersStep(node)];
+}
+
+const timersStep = (node: Node) =>
+  stepOf("reset-timers", resetTimers(node), (done) => `shortened ${done.shortened} timers to ${done.seconds} s`);
+
+function* stepOf<T>(
+  step: NotifyStep["step"],
+  job: Job<T>,
+  say: (value: T) => string,
+): Generator<Slice, NotifyStep, void> {
+  const startMs = monotonicMs();
+  const result = yield* job;
+  const milliseconds = Math.round(monotonicMs() - startMs);
+  if (result.ok) return { step, ok: true, text: say(result.value), milliseconds };
+  const done = result.error.value === undefined ? "" : ` (${say(result.error.value)})`;
+  return { step, ok: false, text: `${result.error.error}${done}`, milliseconds };
+}

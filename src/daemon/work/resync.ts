@@ -1,0 +1,49 @@
+/**
+ * Resync: reads the kernel's table into the internal cache, and finds out which cached flows the kernel has no more.
+ *
+ * Replication goes on meanwhile. An entry that the dump lacks is not dead yet, since a dump is not atomic: the kernel is
+ * asked for each such flow by name.
+ */
+import { Errno } from "../../../ffi/errno.ts";
+import { Flow } from "../../flow/flow.ts";
+import type { ResyncReport } from "../../report.ts";
+import { refuse, succeed } from "../../result.ts";
+import { monotonicMs } from "../clock.ts";
+import type { Job, Slice } from "../jobs.ts";
+import type { Node } from "../node.ts";
+import { eachKernelFlow } from "./table.ts";
+
+export function* resync(node: Node): Job<ResyncReport> {
+  const { replica } = node;
+  const flow = new Flow();
+  let created = 0;
+  let updated = 0;
+  replica.internal.beginPass();
+  const read = yield* eachKernelFlow(flow, "reading the kernel", () => {
+    const entry = replica.kernelEntry(flow, monotonicMs());
+    if (entry === "created") created++;
+    else if (entry === "updated") updated++;
+  });
+  if (!read.ok) return refuse({ error: read.error });
+  const removed = yield* removeDead(node, flow);
+  return succeed({ read: read.value, created, updated, removed });
+}
+
+function* removeDead(node: Node, flow: Flow): Generator<Slice, number, void> {
+  const { internal } = node.replica;
+  let removed = 0;
+  for (let slot = internal.nextUnseen(0); slot >= 0; ) {
+    for (; slot >= 0 && node.existence.hasRoom(); slot = internal.nextUnseen(slot + 1)) {
+      internal.read(slot, flow, monotonicMs());
+      node.existence.add(flow, slot);
+    }
+    const refused = node.existence.flush();
+    for (let i = 0; i < refused; i++) {
+      if (node.existence.refusedErrno(i) !== Errno.ENOENT) continue;
+      node.replica.ended(node.existence.refusedTag(i));
+      removed++;
+    }
+    yield 0;
+  }
+  return removed;
+}

@@ -1,0 +1,25 @@
+/**
+ * Changes the remaining timeouts of flows that stand in the kernel, many by one `sendto`, and nothing else of them.
+ *
+ * The kernel raises an update event of our port id for each. ENOENT: the flow is gone; EPERM: its timeout is fixed
+ * (IPS_FIXED_TIMEOUT). Whether a timer gets shorter is the caller's to see: the kernel sets what it is told.
+ */
+import type { Flow } from "../flow/flow.ts";
+import { type Result, succeed } from "../result.ts";
+import { CT_NEW, CTA_TIMEOUT } from "./ctnetlink-attributes.ts";
+import { FlowRequests } from "./flow-requests.ts";
+import type { KernelError } from "./kernel-error.ts";
+import { RequestBatch } from "./request-batch.ts";
+
+export class KernelTimers extends FlowRequests {
+  static open(): Result<KernelTimers, KernelError> {
+    const batch = RequestBatch.open("change timers of the kernel's flows");
+    return batch.ok ? succeed(new KernelTimers(batch.value)) : batch;
+  }
+
+  add(flow: Flow, tag: number, timeoutSeconds: number): void {
+    this.begin(flow, tag, CT_NEW, 0);
+    this.batch.writer.u32(CTA_TIMEOUT, timeoutSeconds);
+    this.batch.end();
+  }
+}

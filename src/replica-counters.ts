@@ -1,0 +1,33 @@
+/** What a replica counts, by subject. Each received message that is refused raises exactly one of `wire`'s. */
+export class ReplicaCounters {
+  readonly wire = {
+    datagrams: 0,
+    messages: 0,
+    /** Refused: shorter than a header, or a length that cannot be; the rest of its datagram is lost with it. */
+    truncated: 0,
+    badSize: 0,
+    badVersion: 0,
+    /** Refused: type or flags that the mode does not know. */
+    badHeader: 0,
+    /** Refused: attributes that lie about their length or that nobody knows. */
+    badPayload: 0,
+    /** Refused: no address, protocol or ports, so no flow can be named by it. */
+    incomplete: 0,
+    /** Dropped: a duplicate, or an original whose newer state has arrived. */
+    late: 0,
+    expectationsIgnored: 0,
+    flowsReceived: 0,
+    flowsSent: 0,
+    controlsSent: 0,
+  };
+  readonly cache = {
+    /** Flows of this machine's own, or ignored by the configuration. */
+    ignored: 0,
+    internalFull: 0,
+    externalFull: 0,
+    /** A destroy message for a flow that the external cache does not have. */
+    externalUnknown: 0,
+    /** Ended flows that an absent peer was not told of, to make room. */
+    destroysForgotten: 0,
+  };
+}

@@ -1,0 +1,283 @@
+/**
+ * READ FIRST. One node of a pair: what the kernel says goes to the peers, what the peers say goes to the external cache.
+ *
+ *   primary  kernelEvent → filter → internal cache → session → transmit → datagrams
+ *   backup   datagram → session → external cache → (commit, when this node takes over)
+ *
+ * Both directions run in every node; which of them matters is keepalived's decision. Nothing in here does input or output,
+ * reads a clock or draws a random number: bytes, time and seeds come as arguments, so the simulator runs this very file.
+ */
+import { ExternalCache } from "./cache/external.ts";
+import { FlowHash } from "./cache/hash.ts";
+import { DEAD, FRESH, InternalCache } from "./cache/internal.ts";
+import type { AddressFilter } from "./filter/address-filter.ts";
+import { Flow } from "./flow/flow.ts";
+import { ReplicaCounters } from "./replica-counters.ts";
+import type { Session, SlotOwner } from "./sync/session.ts";
+import { decodeFlow } from "./wire/decode.ts";
+import { encodeFlow, MESSAGE_MAX_BYTES } from "./wire/encode.ts";
+import {
+  CONTROL_BYTES,
+  CT_DESTROY,
+  CT_NEW,
+  CT_UPDATE,
+  CTL,
+  FLAG_ALIVE,
+  FRAME_TRUNCATED,
+  frameLength,
+  HEADER_BYTES,
+  headerFlags,
+  headerSeq,
+  headerType,
+  headerVersion,
+  PROTOCOL_VERSION,
+  putHeader,
+  putRange,
+  rangeFrom,
+  rangeTo,
+} from "./wire/header.ts";
+
+/** What the kernel told of a flow. */
+export const EVENT_NEW = 1;
+export const EVENT_UPDATE = 2;
+export const EVENT_DESTROY = 3;
+
+/** What an entry of a dump was to the internal cache. */
+export type Entry = "ignored" | "full" | "known" | "created" | "updated";
+
+export interface ReplicaOptions {
+  /** Flows that each cache holds. */
+  readonly flowsMax: number;
+  readonly filter: AddressFilter;
+  /** Key of the hash tables: two random 32-bit numbers. */
+  readonly hashKey: readonly [number, number];
+  /** Makes the state towards each peer, by peer number; 8 peers at most. */
+  readonly sessions: readonly ((owner: SlotOwner) => Session)[];
+}
+
+/** Where `transmit` puts datagrams. Each has room for `payloadMax(peer)` bytes and one message more. */
+export interface Outbound {
+  readonly view: DataView;
+  readonly bytes: Uint8Array;
+  /** Datagrams that can still be opened. */
+  readonly room: number;
+  /** Longest payload for this peer: its link's MTU less the headers. */
+  payloadMax(peer: number): number;
+  /** Where the next datagram begins. */
+  open(peer: number): number;
+  /** The datagram opened last is complete. */
+  close(lengthBytes: number): void;
+}
+
+export class Replica {
+  readonly internal: InternalCache;
+  readonly external: ExternalCache;
+  readonly sessions: readonly Session[];
+  readonly counters = new ReplicaCounters();
+  readonly #filter: AddressFilter;
+  readonly #received = new Flow();
+  readonly #sent = new Flow();
+
+  constructor(options: ReplicaOptions) {
+    const hash = new FlowHash(options.hashKey[0], options.hashKey[1]);
+    this.internal = new InternalCache(options.flowsMax, hash, options.sessions.length);
+    this.external = new ExternalCache(options.flowsMax, hash);
+    this.#filter = options.filter;
+    this.sessions = options.sessions.map((session, peer) => session(this.internal.ownerFor(peer)));
+  }
+
+  /** An event of our kernel: `kind` is EVENT_NEW, EVENT_UPDATE or EVENT_DESTROY. */
+  kernelEvent(kind: number, flow: Flow, nowMs: number): void {
+    if (kind === EVENT_DESTROY) {
+      const slot = this.internal.find(flow);
+      if (slot >= 0) this.ended(slot);
+      return;
+    }
+    if (this.#ignored(flow)) return;
+    const slot = this.#store(kind === EVENT_NEW, flow, nowMs);
+    if (slot >= 0) this.#changed(slot);
+  }
+
+  /** An entry of a dump of our kernel's table. The peers hear of it only if it tells something new. */
+  kernelEntry(flow: Flow, nowMs: number): Entry {
+    if (this.#ignored(flow)) return "ignored";
+    const before = this.internal.count;
+    const slot = this.#store(false, flow, nowMs);
+    if (slot < 0) return "full";
+    if (!this.internal.changed) return "known";
+    this.#changed(slot);
+    return this.internal.count > before ? "created" : "updated";
+  }
+
+  /** The flow in `slot` of the internal cache is no more in the kernel. */
+  ended(slot: number): void {
+    if (this.internal.lifeOf(slot) === DEAD) return;
+    this.internal.kill(slot);
+    this.#changed(slot);
+  }
+
+  /** A datagram from a peer: `length` bytes of `view` from `at` on. */
+  datagram(peer: number, view: DataView, at: number, length: number, nowMs: number): void {
+    const end = at + length;
+    const wire = this.counters.wire;
+    wire.datagrams++;
+    while (at < end) {
+      const bytes = frameLength(view, at, end);
+      if (bytes < 0) {
+        if (bytes === FRAME_TRUNCATED) wire.truncated++;
+        else wire.badSize++;
+        return;
+      }
+      if (headerVersion(view, at) !== PROTOCOL_VERSION) wire.badVersion++;
+      else this.#message(this.sessions[peer], view, at, bytes, nowMs);
+      at += bytes;
+    }
+  }
+
+  tick(nowMs: number): void {
+    for (const session of this.sessions) session.tick(nowMs);
+  }
+
+  nextDueMs(nowMs: number): number {
+    let due = Number.POSITIVE_INFINITY;
+    for (const session of this.sessions) due = Math.min(due, session.nextDueMs(nowMs));
+    return due;
+  }
+
+  /** Fills datagrams with what the peers must hear; true while more waits than `out` has room for. */
+  transmit(out: Outbound, nowMs: number): boolean {
+    for (let peer = 0; peer < this.sessions.length; peer++) {
+      while (this.#datagramFor(peer, out, nowMs)) if (out.room < 2) return true;
+    }
+    return false;
+  }
+
+  /** Empties the internal cache, silently: the peers keep what they have. */
+  flushInternal(): number {
+    const flows = this.internal.count;
+    for (const session of this.sessions) session.retain(() => false);
+    for (let slot = this.internal.nextUsed(0); slot >= 0; slot = this.internal.nextUsed(slot + 1))
+      this.internal.drop(slot);
+    return flows;
+  }
+
+  flushExternal(): number {
+    const flows = this.external.count;
+    for (let slot = this.external.nextLive(0); slot >= 0; slot = this.external.nextLive(slot + 1))
+      this.external.remove(slot);
+    return flows;
+  }
+
+  /** A flow that became ours to ignore, by a new address of this machine, is taken back. */
+  #ignored(flow: Flow): boolean {
+    if (!this.#filter.ignores(flow.words)) return false;
+    this.counters.cache.ignored++;
+    const slot = this.internal.find(flow);
+    if (slot >= 0) this.ended(slot);
+    return true;
+  }
+
+  /** Slot of the flow, or -1: the cache is full, also of dead flows that a peer still has to hear of. */
+  #store(isNew: boolean, flow: Flow, nowMs: number): number {
+    let slot = isNew ? this.internal.create(flow, nowMs) : this.internal.upsert(flow, nowMs);
+    if (slot < 0 && this.internal.deadCount > 0) {
+      this.#forgetDead();
+      slot = isNew ? this.internal.create(flow, nowMs) : this.internal.upsert(flow, nowMs);
+    }
+    if (slot < 0) this.counters.cache.internalFull++;
+    return slot;
+  }
+
+  /** Room for the living: a peer that was away too long is not told any more which flows ended. */
+  #forgetDead(): void {
+    for (const session of this.sessions) session.retain((slot) => this.internal.lifeOf(slot) !== DEAD);
+    for (let slot = this.internal.nextDead(0); slot >= 0; slot = this.internal.nextDead(slot + 1)) {
+      this.internal.drop(slot);
+      this.counters.cache.destroysForgotten++;
+    }
+  }
+
+  #changed(slot: number): void {
+    for (const session of this.sessions) session.changed(slot);
+  }
+
+  #message(session: Session, view: DataView, at: number, bytes: number, nowMs: number): void {
+    const wire = this.counters.wire;
+    wire.messages++;
+    const type = headerType(view, at);
+    const isRange = type === CTL && bytes >= CONTROL_BYTES;
+    const from = isRange ? rangeFrom(view, at) : 0;
+    const to = isRange ? rangeTo(view, at) : 0;
+    const verdict = session.receive(type, headerFlags(view, at), headerSeq(view, at), from, to, nowMs);
+    if (verdict !== "deliver") {
+      wire[verdict]++;
+      return;
+    }
+    if (type === CTL) return;
+    if (type > CT_DESTROY) {
+      wire.expectationsIgnored++;
+      return;
+    }
+    const decoded = decodeFlow(view, at, bytes, this.#received);
+    if (decoded === "ok") this.#learn(type, nowMs);
+    else wire[decoded]++;
+  }
+
+  #learn(type: number, nowMs: number): void {
+    const cache = this.counters.cache;
+    this.counters.wire.flowsReceived++;
+    if (type === CT_DESTROY) {
+      if (!this.external.destroy(this.#received)) cache.externalUnknown++;
+    } else if (
+      type === CT_NEW ? !this.external.create(this.#received, nowMs) : !this.external.update(this.#received, nowMs)
+    ) {
+      cache.externalFull++;
+    }
+  }
+
+  /** Fills one datagram; false when there is nothing to say to this peer. */
+  #datagramFor(peer: number, out: Outbound, nowMs: number): boolean {
+    const session = this.sessions[peer];
+    const payloadMax = out.payloadMax(peer);
+    let at = -1;
+    let used = 0;
+    // Whether a message fits is known once it is written. The last datagram takes only what fits whatever its length.
+    while (out.room > 1 || (at >= 0 && used + MESSAGE_MAX_BYTES <= payloadMax)) {
+      const sending = session.transmit(nowMs);
+      if (sending === "nothing") break;
+      if (at < 0) at = out.open(peer);
+      const bytes =
+        sending === "data" ? this.#putFlow(session, out, at + used, nowMs) : this.#putControl(session, out, at + used);
+      if (used + bytes > payloadMax && used > 0) {
+        out.close(used);
+        const from = at + used;
+        at = out.open(peer);
+        out.bytes.copyWithin(at, from, from + bytes);
+        used = 0;
+      }
+      used += bytes;
+    }
+    if (at >= 0) out.close(used);
+    return at >= 0;
+  }
+
+  #putFlow(session: Session, out: Outbound, at: number, nowMs: number): number {
+    const { seq, flags, slot } = session.outgoing;
+    this.internal.read(slot, this.#sent, nowMs);
+    const life = this.internal.lifeOf(slot);
+    const type = life === DEAD ? CT_DESTROY : life === FRESH ? CT_NEW : CT_UPDATE;
+    const bytes = encodeFlow(this.#sent, out.view, at, false);
+    putHeader(out.view, at, type, flags, bytes, seq);
+    this.counters.wire.flowsSent++;
+    return bytes;
+  }
+
+  #putControl(session: Session, out: Outbound, at: number): number {
+    const { seq, flags, from, to } = session.outgoing;
+    const bytes = flags & FLAG_ALIVE ? HEADER_BYTES : CONTROL_BYTES;
+    putHeader(out.view, at, CTL, flags, bytes, seq);
+    if (bytes === CONTROL_BYTES) putRange(out.view, at, from, to);
+    this.counters.wire.controlsSent++;
+    return bytes;
+  }
+}

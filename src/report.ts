@@ -1,0 +1,178 @@
+/**
+ * What the daemon says about itself and about the work it did: the values that cross the control socket as JSON.
+ * The daemon makes them, the command line shows them; both see these types and nothing else of each other.
+ */
+
+/** What keepalived last said this node is; unknown until it said anything. */
+export type Role = "unknown" | "master" | "backup" | "fault" | "stop";
+
+/** Named counters by subject; the names are the ones the counting code uses. */
+export type Counters = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+export interface StatusReport {
+  readonly version: string;
+  readonly pid: number;
+  readonly uptimeSeconds: number;
+  readonly role: Role;
+  /** This node holds all that its peer has. */
+  readonly ready: boolean;
+  /** Flows in the internal and in the external cache. */
+  readonly internal: number;
+  readonly external: number;
+  /** Flows each cache can hold. */
+  readonly flowsMax: number;
+  readonly peer: PeerReport;
+  readonly link: LinkReport;
+  readonly kernel: KernelReport;
+  readonly lastRoleChange: RoleChangeReport | null;
+  /** How often each command was asked for since the start, by its name. */
+  readonly requests: Readonly<Record<string, number>>;
+  readonly counters: Counters;
+}
+
+export interface PeerReport {
+  readonly address: string;
+  /** Silent: nothing was heard for longer than the peer's heartbeat allows. */
+  readonly state: "connected" | "handshake" | "silent";
+  /** Milliseconds since the last datagram of the peer; null when none came yet. */
+  readonly lastHeardMs: number | null;
+  /** Messages sent and not yet acknowledged, and messages waiting to be sent. */
+  readonly unacknowledged: number;
+  readonly queued: number;
+  /** Messages that were resent because the peer missed them, and messages of the peer that never came. */
+  readonly resent: number;
+  readonly lost: number;
+}
+
+export interface LinkReport {
+  readonly interface: string;
+  readonly local: string;
+  readonly peer: string;
+  readonly port: number;
+  readonly mtuBytes: number;
+  readonly up: boolean;
+}
+
+export interface KernelReport {
+  /** Events read from ctnetlink, and times its socket overran (ENOBUFS). */
+  readonly events: number;
+  readonly overruns: number;
+  readonly bufferBytes: number;
+  /** Events were lost and the resync that repairs the internal cache is not finished yet. */
+  readonly suspect: boolean;
+}
+
+export interface RoleChangeReport {
+  readonly role: Role;
+  readonly ok: boolean;
+  readonly secondsAgo: number;
+  readonly milliseconds: number;
+}
+
+/** Flows the kernel refused for one and the same reason; `errno` by its name, such as ENOENT. */
+export interface Refusal {
+  readonly errno: string;
+  readonly reason: string;
+  readonly count: number;
+}
+
+export interface CommitReport {
+  /** Flows created. */
+  readonly committed: number;
+  /** Flows that stood in the kernel already and were updated in place. */
+  readonly updated: number;
+  readonly failed: number;
+  readonly failures: readonly Refusal[];
+  /** Flows committed, or updated, without something this kernel could not take. */
+  readonly lessened: readonly { readonly without: string; readonly count: number }[];
+  readonly milliseconds: number;
+}
+
+export type FlushTarget = "internal" | "external" | "kernel" | "caches";
+
+export interface FlushReport {
+  readonly removed: number;
+}
+
+export interface ResyncReport {
+  readonly read: number;
+  readonly created: number;
+  readonly updated: number;
+  readonly removed: number;
+}
+
+export interface BulkReport {
+  readonly sent: number;
+  /** Addresses of peers that did not acknowledge. */
+  readonly unreachable: readonly string[];
+}
+
+export interface RequestReport {
+  /** Flows the peer sent in answer. */
+  readonly received: number;
+}
+
+export interface ResetTimersReport {
+  readonly shortened: number;
+  readonly failed: number;
+  /** What the timers were shortened to. */
+  readonly seconds: number;
+}
+
+export type NotifyRole = Exclude<Role, "unknown">;
+
+export interface NotifyStep {
+  readonly step: "commit" | "flush" | "resync" | "bulk" | "reset-timers" | "request";
+  readonly ok: boolean;
+  readonly text: string;
+  readonly milliseconds: number;
+}
+
+export interface NotifyReport {
+  readonly role: NotifyRole;
+  readonly steps: readonly NotifyStep[];
+}
+
+/** The daemon answers before it ends; `pid` says which daemon is about to. */
+export interface StopReport {
+  readonly pid: number;
+}
+
+/** What each command answers with. */
+export interface Replies {
+  readonly commit: CommitReport;
+  readonly flush: FlushReport;
+  readonly resync: ResyncReport;
+  readonly bulk: BulkReport;
+  readonly request: RequestReport;
+  readonly "reset-timers": ResetTimersReport;
+  readonly notify: NotifyReport;
+  readonly stop: StopReport;
+}
+
+/** What each command is told; the JSON body of `POST /v1/<command>`. */
+export interface Orders {
+  readonly commit: NoOrder;
+  readonly flush: { readonly what: FlushTarget };
+  readonly resync: NoOrder;
+  readonly bulk: NoOrder;
+  readonly request: NoOrder;
+  readonly "reset-timers": NoOrder;
+  readonly notify: { readonly role: NotifyRole; readonly instance?: string; readonly priority?: number };
+  readonly stop: NoOrder;
+}
+type NoOrder = Readonly<Record<string, never>>;
+export type CommandName = keyof Orders;
+
+/**
+ * The answer to a command is NDJSON: progress lines while it works, then one final line.
+ * `value` beside an error says how far the work went.
+ */
+export interface ProgressLine {
+  readonly progress: string;
+  readonly done: number;
+  readonly total?: number;
+}
+export type FinalLine<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly error: string; readonly value?: T };

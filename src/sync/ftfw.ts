@@ -1,0 +1,231 @@
+/**
+ * Reliable mode (conntrackd's FTFW) towards one peer: the handshake, and what joins the receiving and the sending half.
+ *
+ * A node marks what it sends with HELLO until one HELLO_BACK arrives, and answers each HELLO in its next message. Data waits for
+ * that handshake: before it, the peer would not notice a loss. A peer that greets after it had stopped greeting has
+ * begun a new life: it is sent every flow, and asked for every flow.
+ * Source: conntrackd's synchronisation protocol, version 1, section 13; where we go beyond it, DECISIONS.md says why.
+ */
+import {
+  CTL,
+  EXP_DESTROY,
+  FLAG_ACK,
+  FLAG_ALIVE,
+  FLAG_HELLO,
+  FLAG_HELLO_BACK,
+  FLAG_NACK,
+  FLAG_RESYNC,
+} from "../wire/header.ts";
+import { HeldAcks } from "./held-acks.ts";
+import { Receiver } from "./receiver.ts";
+import { Sender, type SenderLimits } from "./sender.ts";
+import { isBefore } from "./serial.ts";
+import type { Outgoing, PeerState, Sending, Session, SlotOwner, Verdict } from "./session.ts";
+
+/** Silence after which we say that we are alive. */
+const HEARTBEAT_MS = 1_000;
+/** Silence after which the peer counts as gone. */
+const SILENT_MS = 3_000;
+/** A full window in which nothing was acknowledged for this long, though the peer is heard, is sent again. */
+const STALLED_MS = 2_000;
+
+export interface FtfwLimits extends SenderLimits {
+  /** Received messages after which an acknowledgement is due. */
+  readonly ackWindow: number;
+}
+
+export class Ftfw implements Session {
+  readonly outgoing: Outgoing = { seq: 0, flags: 0, slot: 0, from: 0, to: 0 };
+  readonly #counters = { nacksReceived: 0, stalls: 0, peerRestarts: 0 };
+  readonly #owner: SlotOwner;
+  readonly #sender: Sender;
+  readonly #receiver: Receiver;
+  readonly #held = new HeldAcks();
+  #hello: "init" | "say" | "done" = "init";
+  #oweHelloBack = false;
+  /** The last message of the peer said HELLO. */
+  #peerGreets = false;
+  #wantRequest = false;
+  #heardMs = Number.NEGATIVE_INFINITY;
+  #sentMs = Number.NEGATIVE_INFINITY;
+  #progressMs = 0;
+
+  /** `firstSeq`: conntrackd counts from the wall clock's seconds, so that a restart usually goes on with a larger number. */
+  constructor(limits: FtfwLimits, firstSeq: number, owner: SlotOwner) {
+    this.#owner = owner;
+    this.#sender = new Sender(limits, firstSeq, owner);
+    this.#receiver = new Receiver(limits.ackWindow, (flags, from, to) => this.#sender.ask(flags, from, to));
+  }
+
+  get counters(): Readonly<Record<string, number>> {
+    return { ...this.#counters, ...this.#sender.counters, ...this.#receiver.counters };
+  }
+
+  get unacknowledged(): number {
+    return this.#sender.unacknowledged;
+  }
+
+  get queued(): number {
+    return this.#sender.data.length;
+  }
+
+  get heardMs(): number {
+    return this.#heardMs;
+  }
+
+  get bulkDone(): boolean {
+    return this.#sender.bulk.done;
+  }
+
+  get requestDone(): boolean {
+    return !this.#wantRequest && this.#sender.asked === 0;
+  }
+
+  peerState(nowMs: number): PeerState {
+    if (nowMs - this.#heardMs > SILENT_MS) return "silent";
+    return this.#hello === "done" ? "connected" : "handshake";
+  }
+
+  changed(slot: number): void {
+    this.#sender.changed(slot);
+  }
+
+  bulk(): void {
+    this.#sender.bulk.begin();
+  }
+
+  request(): void {
+    if (this.#hello === "done") this.#sender.ask(FLAG_RESYNC, 0, 0);
+    else this.#wantRequest = true;
+  }
+
+  retain(keep: (slot: number) => boolean): void {
+    this.#sender.retain(keep);
+  }
+
+  receive(type: number, flags: number, seq: number, from: number, to: number, nowMs: number): Verdict {
+    if (!wellFormed(type, flags, from, to)) return "badHeader";
+    this.#heardMs = nowMs;
+    const greets = (flags & FLAG_HELLO) !== 0;
+    if (flags & FLAG_HELLO_BACK && this.#hello === "say") this.#handshakeDone();
+    const arrival = greets ? this.#receiver.greeting(seq, nowMs) : this.#receiver.arrival(seq, nowMs);
+    if (arrival === "late") return "late";
+    if (greets) this.#hearHello();
+    else this.#peerGreets = false;
+    const hold = type === CTL && this.#obey(flags, seq, from, to, nowMs);
+    this.#receiver.accept(seq, arrival, hold, nowMs);
+    return "deliver";
+  }
+
+  tick(nowMs: number): void {
+    this.#releaseHeld();
+    this.#unstall(nowMs);
+    if (nowMs >= this.#receiver.ackDueMs) this.#receiver.acknowledge();
+    if (this.#sender.hasControl) return;
+    const quiet = nowMs - this.#sentMs >= HEARTBEAT_MS;
+    if (this.#oweHelloBack || (quiet && !this.#receiver.acknowledge())) this.#sender.say(FLAG_ALIVE, 0, 0);
+  }
+
+  nextDueMs(nowMs: number): number {
+    if (this.#sender.hasControl || this.#oweHelloBack) return nowMs;
+    return Math.min(this.#sentMs + HEARTBEAT_MS, this.#receiver.ackDueMs);
+  }
+
+  transmit(nowMs: number): Sending {
+    this.#releaseHeld();
+    const { outgoing } = this;
+    const sender = this.#sender;
+    let sending: Sending;
+    if (sender.hasControl) {
+      sending = "control";
+      outgoing.flags = sender.nextControl();
+      outgoing.from = sender.from;
+      outgoing.to = sender.to;
+    } else {
+      const slot = this.#hello === "done" ? sender.nextFlow() : -1;
+      if (slot < 0) return "nothing";
+      sending = "data";
+      outgoing.flags = 0;
+      outgoing.slot = slot;
+    }
+    outgoing.seq = sender.lastSeq;
+    outgoing.flags |= this.#greeting();
+    this.#sentMs = nowMs;
+    return sending;
+  }
+
+  #greeting(): number {
+    let flags = 0;
+    if (this.#hello !== "done") {
+      flags |= FLAG_HELLO;
+      this.#hello = "say";
+    }
+    if (this.#oweHelloBack) {
+      flags |= FLAG_HELLO_BACK;
+      this.#oweHelloBack = false;
+    }
+    return flags;
+  }
+
+  #hearHello(): void {
+    this.#oweHelloBack = true;
+    this.#sender.startOver();
+    if (!this.#peerGreets && this.#hello === "done") {
+      this.#counters.peerRestarts++;
+      this.#held.clear();
+      this.#sender.bulk.begin();
+      this.request();
+    }
+    this.#peerGreets = true;
+  }
+
+  #handshakeDone(): void {
+    this.#hello = "done";
+    if (!this.#wantRequest) return;
+    this.#wantRequest = false;
+    this.request();
+  }
+
+  /** Does what a control message asks. True when its acknowledgement must wait for the answer. */
+  #obey(flags: number, seq: number, from: number, to: number, nowMs: number): boolean {
+    if (flags & FLAG_ACK && this.#sender.acknowledged(from, to)) this.#progressMs = nowMs;
+    if (flags & FLAG_NACK) {
+      this.#counters.nacksReceived++;
+      return this.#sender.missing(from, to) > 0 && this.#holdAck(seq, false);
+    }
+    if (flags & FLAG_RESYNC) {
+      this.#sender.bulk.begin();
+      return (this.#owner.nextLive(0) >= 0 || this.queued > 0) && this.#holdAck(seq, true);
+    }
+    return false;
+  }
+
+  #holdAck(seq: number, forBulk: boolean): boolean {
+    return this.#held.hold(seq, this.#sender.data.end, forBulk);
+  }
+
+  #releaseHeld(): void {
+    if (this.#held.count === 0) return;
+    const { data, bulk } = this.#sender;
+    for (let seq = this.#held.release(data, bulk.running); seq >= 0; seq = this.#held.release(data, bulk.running))
+      this.#sender.say(FLAG_ACK, seq, seq);
+  }
+
+  #unstall(nowMs: number): void {
+    if (!this.#sender.windowFull || this.peerState(nowMs) !== "connected") this.#progressMs = nowMs;
+    else if (nowMs - this.#progressMs >= STALLED_MS) {
+      this.#counters.stalls++;
+      this.#progressMs = nowMs;
+      this.#sender.repeatAll();
+    }
+  }
+}
+
+/** A data message with no flags but the greeting's, or a control message that says exactly one thing. */
+function wellFormed(type: number, flags: number, from: number, to: number): boolean {
+  const bare = flags & ~(FLAG_HELLO | FLAG_HELLO_BACK);
+  if (type <= EXP_DESTROY) return bare === 0;
+  if (type !== CTL) return false;
+  if (bare === FLAG_ACK || bare === FLAG_NACK) return !isBefore(to, from);
+  return bare === FLAG_RESYNC || bare === FLAG_ALIVE;
+}

@@ -1,0 +1,251 @@
+/**
+ * The sending half of reliable mode: what waits to be sent, what is on its way, what must go out again.
+ *
+ * A flow that changed waits in the transmit queue, at most once, until it is given a number; from then on it stands in the
+ * resend ring until the peer acknowledges that number. If it changes before, it leaves the ring and queues again: only its
+ * newest state matters. Control messages have a queue of their own that goes first. Nothing is dropped for want of room: a
+ * message that leaves the ring's memory unacknowledged is sent again, or parked if it is a question (D-002, D-003).
+ */
+import { FLAG_ALIVE, FLAG_NACK, FLAG_RESYNC } from "../wire/header.ts";
+import { Bulk } from "./bulk.ts";
+import { Parked } from "./parked.ts";
+import { WordQueue } from "./queue.ts";
+import { CONTROL, isControl, NOTHING, ResendRing, slotOf } from "./resend-ring.ts";
+import { isBefore, next, previous } from "./serial.ts";
+import type { SlotOwner } from "./session.ts";
+
+/** Control messages to which the peer answers with flows. */
+const QUESTIONS = FLAG_RESYNC | FLAG_NACK;
+
+const IDLE = 0;
+const QUEUED = 1;
+const IN_FLIGHT = 2;
+
+export interface SenderLimits {
+  /** Slots of the internal cache. */
+  readonly flowsMax: number;
+  /** Messages that the resend ring holds. */
+  readonly resendQueue: number;
+  /** Flows on their way at once: more would only fill the peer's socket buffer. */
+  readonly inFlightMax: number;
+}
+
+export class Sender {
+  readonly data: WordQueue;
+  readonly bulk = new Bulk();
+  readonly counters = { resent: 0, controlDropped: 0, questionsDropped: 0 };
+  readonly #owner: SlotOwner;
+  readonly #inFlightMax: number;
+  readonly #ring: ResendRing;
+  readonly #parked = new Parked();
+  /** Three words a message: flags, from, to. */
+  readonly #control: WordQueue;
+  readonly #place: Uint8Array;
+  readonly #seqOf: Uint32Array;
+  #inFlight = 0;
+  #asked = 0;
+  /** Range of the control message that `nextControl` took. */
+  from = 0;
+  to = 0;
+
+  constructor(limits: SenderLimits, firstSeq: number, owner: SlotOwner) {
+    this.#owner = owner;
+    this.#inFlightMax = limits.inFlightMax;
+    this.#ring = new ResendRing(limits.resendQueue, firstSeq);
+    this.data = new WordQueue(limits.flowsMax);
+    this.#control = new WordQueue(4 * limits.resendQueue);
+    this.#place = new Uint8Array(limits.flowsMax);
+    this.#seqOf = new Uint32Array(limits.flowsMax);
+  }
+
+  get unacknowledged(): number {
+    return this.#ring.count;
+  }
+
+  get hasControl(): boolean {
+    return this.#control.length > 0;
+  }
+
+  /** Questions (RESYNC, NACK) that the peer has not acknowledged. */
+  get asked(): number {
+    return this.#asked;
+  }
+
+  /** As many flows are on their way as may be, or the next number would push an unacknowledged one out of the ring. */
+  get windowFull(): boolean {
+    const displaced = this.#ring.peek(this.#ring.end);
+    return this.#inFlight >= this.#inFlightMax || (displaced !== NOTHING && !isControl(displaced));
+  }
+
+  changed(slot: number): void {
+    if (this.#place[slot] === QUEUED) return;
+    if (this.#place[slot] === IN_FLIGHT) this.#takeFlow(slot);
+    this.#queueFlow(slot);
+  }
+
+  /** Queues a control message for the first time. */
+  ask(flags: number, from: number, to: number): void {
+    if (this.say(flags, from, to) && flags & QUESTIONS) this.#asked++;
+  }
+
+  say(flags: number, from: number, to: number): boolean {
+    if (!this.#control.push(flags)) {
+      this.counters.controlDropped++;
+      return false;
+    }
+    this.#control.push(from);
+    this.#control.push(to);
+    return true;
+  }
+
+  /** Takes the next control message, numbers it, and answers its flags; `from` and `to` are its range. */
+  nextControl(): number {
+    const flags = this.#control.shift();
+    this.from = this.#control.shift();
+    this.to = this.#control.shift();
+    this.#number(flags === FLAG_ALIVE ? NOTHING : (CONTROL | flags) >>> 0, this.from, this.to);
+    return flags;
+  }
+
+  /** Takes the next flow and numbers it; its slot, or -1: there is none, or the window is full. */
+  nextFlow(): number {
+    if (this.windowFull) return -1;
+    let slot = -1;
+    if (this.data.length > 0) slot = this.data.shift();
+    else {
+      slot = this.bulk.next(this.#owner);
+      if (slot >= 0 && this.#place[slot] === IN_FLIGHT) this.#takeFlow(slot);
+    }
+    if (slot < 0) {
+      this.bulk.progress(this.data, this.#ring);
+      return -1;
+    }
+    this.#place[slot] = IN_FLIGHT;
+    this.#inFlight++;
+    this.#seqOf[slot] = this.#number(slot + 1, 0, 0);
+    return slot;
+  }
+
+  /** Number of the message that was taken last. */
+  get lastSeq(): number {
+    return previous(this.#ring.end);
+  }
+
+  /** The peer has what was sent under these numbers; true when that was something we waited for. */
+  acknowledged(from: number, to: number): boolean {
+    const before = this.#ring.count;
+    for (let element = this.#parked.takeWithin(from, to); element !== 0; element = this.#parked.takeWithin(from, to))
+      this.#asked--;
+    const last = this.#last(to);
+    for (let seq = this.#first(from); !isBefore(last, seq); seq = next(seq)) {
+      const element = this.#take(seq);
+      if (element === NOTHING) continue;
+      if (isControl(element)) this.#answered(element);
+      else {
+        this.#place[slotOf(element)] = IDLE;
+        this.#owner.release(slotOf(element));
+      }
+    }
+    this.bulk.progress(this.data, this.#ring);
+    return this.#ring.count < before;
+  }
+
+  /** The peer misses these numbers: what is still remembered of them goes out again. How many flows that are. */
+  missing(from: number, to: number): number {
+    for (let element = this.#parked.takeWithin(from, to); element !== 0; element = this.#parked.takeWithin(from, to))
+      this.#repeat(element, this.#parked.from, this.#parked.to);
+    const last = this.#last(to);
+    let flows = 0;
+    for (let seq = this.#first(from); !isBefore(last, seq); seq = next(seq)) {
+      const element = this.#take(seq);
+      if (element === NOTHING) continue;
+      this.#repeat(element, this.#ring.from, this.#ring.to);
+      if (!isControl(element)) flows++;
+    }
+    return flows;
+  }
+
+  /** Sends all again that is not acknowledged. */
+  repeatAll(): void {
+    this.missing(this.#ring.oldest, previous(this.#ring.end));
+  }
+
+  /** The peer forgot what it was sent, and what acknowledgements and gaps speak of. Flows and RESYNC go out again. */
+  startOver(): void {
+    for (let seq = this.#ring.oldest; seq !== this.#ring.end; seq = next(seq)) {
+      const element = this.#take(seq);
+      if (element === NOTHING) continue;
+      if (isControl(element) && !(element & FLAG_RESYNC)) this.#answered(element);
+      else this.#repeat(element, this.#ring.from, this.#ring.to);
+    }
+  }
+
+  retain(keep: (slot: number) => boolean): void {
+    for (let left = this.data.length; left > 0; left--) {
+      const slot = this.data.shift();
+      if (keep(slot)) this.data.push(slot);
+      else this.#place[slot] = IDLE;
+    }
+    for (let seq = this.#ring.oldest; seq !== this.#ring.end; seq = next(seq)) {
+      const element = this.#ring.peek(seq);
+      if (element === NOTHING || isControl(element) || keep(slotOf(element))) continue;
+      this.#take(seq);
+      this.#place[slotOf(element)] = IDLE;
+    }
+  }
+
+  /** Gives the message the next number. What stood in its place of the ring, a whole ring ago, is not lost by it. */
+  #number(element: number, from: number, to: number): number {
+    const seq = this.#ring.end;
+    if (this.#ring.span >= this.#ring.size) this.#displace((seq - this.#ring.size) >>> 0);
+    this.#ring.append(element, from, to);
+    return seq;
+  }
+
+  #displace(seq: number): void {
+    const element = this.#take(seq);
+    if (element === NOTHING) return;
+    if (!isControl(element)) this.#repeat(element, 0, 0);
+    else if (element & QUESTIONS && !this.#parked.park(seq, element, this.#ring.from, this.#ring.to)) {
+      this.counters.questionsDropped++;
+      this.#answered(element);
+    }
+  }
+
+  #repeat(element: number, from: number, to: number): void {
+    this.counters.resent++;
+    if (!isControl(element)) {
+      this.#queueFlow(slotOf(element));
+      this.bulk.repeated(this.data);
+    } else if (!this.say(element & 0xff, from, to)) this.#answered(element);
+  }
+
+  #queueFlow(slot: number): void {
+    this.#place[slot] = QUEUED;
+    this.data.push(slot); // Never full: a slot is in it at most once.
+  }
+
+  #takeFlow(slot: number): void {
+    this.#take(this.#seqOf[slot]);
+  }
+
+  #take(seq: number): number {
+    const element = this.#ring.take(seq);
+    if (element !== NOTHING && !isControl(element)) this.#inFlight--;
+    return element;
+  }
+
+  /** A control message needs to be repeated no more. */
+  #answered(element: number): void {
+    if (element & QUESTIONS) this.#asked--;
+  }
+
+  #first(seq: number): number {
+    const oldest = this.#ring.oldest;
+    return isBefore(seq, oldest) ? oldest : seq;
+  }
+
+  #last(seq: number): number {
+    return isBefore(seq, this.#ring.end) ? seq : previous(this.#ring.end);
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * What every synchronisation mode offers to the replica: one session is the state towards one peer.
+ *
+ * A session sees slots of the internal cache and sequence numbers, never flows or bytes: what is sent of a slot is read
+ * from the cache at the moment of sending, so a repeated message carries the flow's newest state.
+ */
+
+/** What becomes of a received message: its content is used, or it is dropped, counted under the name given. */
+export type Verdict = "deliver" | "late" | "badHeader";
+/** What `transmit` decided: see `Outgoing` for the rest. */
+export type Sending = "nothing" | "data" | "control";
+export type PeerState = "handshake" | "connected" | "silent";
+
+/** The cache behind a session, by slot. */
+export interface SlotOwner {
+  /** The first live slot from `from` on, or -1. */
+  nextLive(from: number): number;
+  /** The peer has acknowledged the newest state of the flow in `slot`. */
+  release(slot: number): void;
+}
+
+/** The message that `transmit` decided on. */
+export interface Outgoing {
+  seq: number;
+  flags: number;
+  /** Slot of a data message. */
+  slot: number;
+  /** Range of a control message. */
+  from: number;
+  to: number;
+}
+
+export interface Session {
+  readonly outgoing: Readonly<Outgoing>;
+  /** The flow in `slot` changed, began or ended: the peer must be told. */
+  changed(slot: number): void;
+  /** Judges a received message, of which header and range are given, and does what a control message asks. */
+  receive(type: number, flags: number, seq: number, from: number, to: number, nowMs: number): Verdict;
+  /** Lets time pass: what is due is queued. */
+  tick(nowMs: number): void;
+  /** When `tick` has something to do next. */
+  nextDueMs(nowMs: number): number;
+  /** Takes the next message to send and fills `outgoing`. */
+  transmit(nowMs: number): Sending;
+  /** Sends every live flow, once more. */
+  bulk(): void;
+  /** False while a bulk has not wholly arrived. */
+  readonly bulkDone: boolean;
+  /** Asks the peer for every flow. */
+  request(): void;
+  /** False while something that was asked of the peer has not wholly arrived. */
+  readonly requestDone: boolean;
+  /** Forgets the slots that `keep` refuses: they go to the peer no more. */
+  retain(keep: (slot: number) => boolean): void;
+  peerState(nowMs: number): PeerState;
+  readonly heardMs: number;
+  /** Messages sent that await their acknowledgement; flows that wait to be sent. */
+  readonly unacknowledged: number;
+  readonly queued: number;
+  readonly counters: Readonly<Record<string, number>>;
+}

@@ -1,0 +1,115 @@
+/**
+ * ctsync in the lab: the built executable, with a configuration and a control socket of its own for each daemon.
+ */
+import { join, resolve } from "node:path";
+import type { Outcome } from "./execute.ts";
+import type { Lab } from "./lab.ts";
+import type { Namespace } from "./namespace.ts";
+import type { LabProcess } from "./process.ts";
+import { until } from "./until.ts";
+
+export const CTSYNC = resolve(import.meta.dir, "../../dist/ctsync");
+
+const READY_DEADLINE_MS = 10_000;
+
+/** What a test says about a daemon; the rest is ctsync's defaults. Keys inside `sync` and `netlink` are as in the file. */
+export interface LabConfig {
+  readonly interface: string;
+  readonly local: string;
+  readonly peer: string;
+  readonly port?: number;
+  readonly ignoreAddresses?: readonly string[];
+  readonly sync?: Readonly<Record<string, string | number>>;
+  readonly netlink?: Readonly<Record<string, string | number>>;
+}
+
+/** Counts every status reports; a daemon reports more beside them. */
+export interface Status {
+  readonly internal: number;
+  readonly external: number;
+  readonly [key: string]: unknown;
+}
+
+// A JSON string or number is also TOML's.
+const toml = (settings: object): string =>
+  Object.entries(settings)
+    .map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`)
+    .join("");
+
+/** Writes NAME.toml into the lab's directory, control socket beside it; returns its path. */
+export function writeConfig(lab: Lab, name: string, config: LabConfig): Promise<string> {
+  const link = { interface: config.interface, local: config.local, peer: config.peer, port: config.port ?? 3780 };
+  const text = [
+    `[sync]\n${toml({ mode: "ftfw", ...config.sync })}`,
+    `[[link]]\n${toml({ transport: "udp", ...link })}`,
+    `[filter]\n${toml({ ignore_addresses: config.ignoreAddresses ?? [] })}`,
+    `[netlink]\n${toml({ ...config.netlink })}`,
+    `[control]\n${toml({ socket: join(lab.directory, `${name}.sock`) })}`,
+  ];
+  return lab.write(`${name}.toml`, text.join("\n"));
+}
+
+/** Runs a ctsync command to its end. */
+export function ctsync(
+  namespace: Namespace,
+  args: readonly string[],
+  options: { readonly config: string; readonly deadlineMs?: number },
+): Promise<Outcome> {
+  const deadline = options.deadlineMs === undefined ? {} : { deadlineMs: options.deadlineMs };
+  return namespace.exec([CTSYNC, ...args, "--config", options.config], deadline);
+}
+
+/** Starts `ctsync daemon` and returns once it answers on its control socket. */
+export async function startDaemon(namespace: Namespace, config: string): Promise<Daemon> {
+  const daemon = new Daemon(namespace, config, namespace.spawn([CTSYNC, "daemon", "--config", config]));
+  const answers = async () => (await daemon.command("status", "--json")).status === 0;
+  try {
+    await until(async () => !daemon.process.running || (await answers()), READY_DEADLINE_MS, "status is answered");
+    if (!daemon.process.running) throw new Error(`it ended with exit status ${await daemon.process.exited}`);
+    return daemon;
+  } catch (error) {
+    throw new Error(`ctsync daemon in ${namespace.name}: ${error}; it said:\n${daemon.process.output}`);
+  }
+}
+
+/** A running daemon and the commands that speak to it. */
+export class Daemon {
+  readonly namespace: Namespace;
+  readonly config: string;
+  readonly process: LabProcess;
+
+  constructor(namespace: Namespace, config: string, process: LabProcess) {
+    this.namespace = namespace;
+    this.config = config;
+    this.process = process;
+  }
+
+  /** Any client command, whatever its outcome. */
+  command(...args: readonly string[]): Promise<Outcome> {
+    return ctsync(this.namespace, args, { config: this.config });
+  }
+
+  /** A client command that must succeed; returns what it printed. */
+  async succeed(...args: readonly string[]): Promise<string> {
+    const { status, stdout, stderr } = await this.command(...args);
+    if (status !== 0) {
+      const said = `${stdout}${stderr}daemon's log:\n${this.process.output}`;
+      throw new Error(`ctsync ${args.join(" ")} in ${this.namespace.name}: exit status ${status}\n${said}`);
+    }
+    return stdout;
+  }
+
+  async status(): Promise<Status> {
+    return JSON.parse(await this.succeed("status", "--json"));
+  }
+
+  /** Lines of a cache's dump. */
+  async dump(cache: "internal" | "external"): Promise<string[]> {
+    return (await this.succeed("dump", `--${cache}`)).split("\n").filter(Boolean);
+  }
+
+  /** Orderly end; its exit status. */
+  stop(): Promise<number> {
+    return this.process.stop();
+  }
+}

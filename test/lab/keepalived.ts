@@ -1,0 +1,69 @@
+/**
+ * keepalived in a namespace: VRRP over the inside and the outside interface, tied into one sync group, so that both
+ * virtual addresses always move together. Its pid files live in the lab: /run is shared between namespaces.
+ */
+import type { Namespace } from "./namespace.ts";
+import type { LabProcess } from "./process.ts";
+
+export interface VirtualAddress {
+  readonly interface: string;
+  readonly router: number; // virtual_router_id, 1 to 255
+  readonly ipv4: string; // with prefix length; VRRP speaks IPv4
+  readonly ipv6: string; // with prefix length; moves along
+}
+
+export interface KeepalivedSettings {
+  readonly priority: number;
+  readonly advertSeconds: number;
+  readonly virtual: Readonly<Record<string, VirtualAddress>>; // by instance name
+  /** Command keepalived runs at each transition, with its own arguments appended; once for the group, or per instance. */
+  readonly notify?: string | undefined;
+  readonly notifyPer?: "group" | "instance" | undefined;
+}
+
+function instance(name: string, address: VirtualAddress, settings: KeepalivedSettings): string {
+  const notify = settings.notifyPer === "instance" && settings.notify ? `  notify "${settings.notify}"\n` : "";
+  return `vrrp_instance ${name} {
+  state BACKUP
+  interface ${address.interface}
+  virtual_router_id ${address.router}
+  priority ${settings.priority}
+  advert_int ${settings.advertSeconds}
+  virtual_ipaddress {
+    ${address.ipv4}
+  }
+  virtual_ipaddress_excluded {
+    ${address.ipv6}
+  }
+${notify}}
+`;
+}
+
+function configuration(settings: KeepalivedSettings): string {
+  const notify = settings.notifyPer !== "instance" && settings.notify ? `  notify "${settings.notify}"\n` : "";
+  const names = Object.keys(settings.virtual);
+  const instances = Object.entries(settings.virtual).map(([name, address]) => instance(name, address, settings));
+  return `global_defs {
+  vrrp_version 3
+  script_user root
+  enable_script_security
+}
+vrrp_sync_group FIREWALL {
+  group {
+    ${names.join("\n    ")}
+  }
+${notify}}
+${instances.join("")}`;
+}
+
+/** Starts it in the foreground; its log is the process's lines ("(INSIDE) Entering MASTER STATE"). */
+export async function startKeepalived(namespace: Namespace, settings: KeepalivedSettings): Promise<LabProcess> {
+  const { lab, name } = namespace;
+  const file = await lab.write(`keepalived-${name}.conf`, configuration(settings));
+  const pidFile = (process: string) => `${lab.directory}/keepalived-${name}-${process}.pid`;
+  return namespace.spawn([
+    "keepalived",
+    ...["--dont-fork", "--vrrp", "--log-console", "--log-detail", "--no-syslog"],
+    ...["--use-file", file, "--pid", pidFile("parent"), "--vrrp_pid", pidFile("vrrp")],
+  ]);
+}

@@ -1,0 +1,102 @@
+/** Deletion, timers and existence checks against a real kernel. */
+import { afterAll, beforeAll, expect, test } from "bun:test";
+import { Errno } from "../../ffi/errno.ts";
+import * as f from "../../src/flow/flow.ts";
+import { KernelCommit } from "../../src/kernel/commit.ts";
+import { KernelDelete } from "../../src/kernel/delete.ts";
+import { EVENT_NONE, EVENT_UPDATE, KernelEvents } from "../../src/kernel/events.ts";
+import { KernelExistence } from "../../src/kernel/existence.ts";
+import type { FlowRequests } from "../../src/kernel/flow-requests.ts";
+import { KernelTimers } from "../../src/kernel/timers.ts";
+import { inside } from "../lab/enter.ts";
+import { Lab } from "../lab/lab.ts";
+import type { Namespace } from "../lab/namespace.ts";
+import { findEntry, table, unwrap } from "./kernel-table.ts";
+import { EVERY_KIND, flowOf, RULES } from "./kernel-traffic.ts";
+
+const flows = EVERY_KIND.map(([, wanted]) => flowOf(wanted));
+let lab: Lab;
+let namespace: Namespace;
+/** Listens before the first flow is made: an entry made while nobody listens never raises an event. */
+let events: KernelEvents;
+
+beforeAll(async () => {
+  lab = await Lab.create();
+  namespace = await lab.namespace("requests");
+  await namespace.nft(RULES);
+  events = inside(namespace, () => unwrap(KernelEvents.open({ bufferBytes: 1 << 20, bufferMaxBytes: 1 << 20 })));
+  const commit = inside(namespace, () => unwrap(KernelCommit.open()));
+  for (const [i, flow] of flows.entries()) {
+    commit.add(flow, i, 300);
+    expect(commit.flush()).toBe(0);
+  }
+  commit.close();
+});
+afterAll(async () => {
+  events.close();
+  await lab[Symbol.asyncDispose]();
+});
+
+/** Flushes; the refusals as [tag, errno]. */
+const refusals = (requests: FlowRequests): [number, number][] =>
+  Array.from({ length: requests.flush() }, (_, i) => [requests.refusedTag(i), requests.refusedErrno(i)]);
+
+/** A flow the kernel does not hold. */
+const stranger = flowOf({ l4proto: 6, source: 99 });
+
+test("shorter timers change the timeout of every kind of flow and nothing else, in one update event each", () => {
+  const before = table(namespace);
+  while (events.receive() > 0); // What the insertion raised.
+  const timers = inside(namespace, () => unwrap(KernelTimers.open()));
+  for (const [i, flow] of flows.entries()) timers.add(flow, i, 60);
+  timers.add(stranger, 1234, 60);
+  expect(refusals(timers)).toEqual([[1234, Errno.ENOENT]]);
+  const after = table(namespace);
+  expect(after.length).toBe(before.length);
+  for (const flow of flows) {
+    const entry = findEntry(after, flow);
+    expect(entry[f.TIMEOUT]).toBeWithin(30, 61);
+    entry[f.TIMEOUT] = findEntry(before, flow)[f.TIMEOUT];
+    expect(Array.from(entry)).toEqual(Array.from(findEntry(before, flow)));
+  }
+  const event = new f.Flow();
+  let updates = 0;
+  while (events.receive() > 0) {
+    for (let kind = events.next(event); kind !== EVENT_NONE; kind = events.next(event)) {
+      expect(kind).toBe(EVENT_UPDATE);
+      updates++;
+    }
+  }
+  expect(updates).toBe(flows.length);
+  timers.close();
+});
+
+test("the existence check names what the kernel does not hold, and raises no event", () => {
+  const existence = inside(namespace, () => unwrap(KernelExistence.open()));
+  for (const [i, flow] of flows.entries()) existence.add(flow, i);
+  expect(refusals(existence)).toEqual([]);
+  existence.add(flows[0], 7);
+  existence.add(stranger, 8);
+  existence.add(flowOf({ l4proto: 6, source: 19, zone: 4 }), 9); // There, but in zone 5.
+  expect(refusals(existence)).toEqual([
+    [8, Errno.ENOENT],
+    [9, Errno.ENOENT],
+  ]);
+  while (existence.hasRoom()) existence.add(flows[1], 1);
+  expect(refusals(existence)).toEqual([]);
+  expect(events.receive()).toBe(-Errno.EAGAIN);
+  existence.close();
+});
+
+test("deletion takes the named flows, leaves the others, and says which were gone already", () => {
+  const deletion = inside(namespace, () => unwrap(KernelDelete.open()));
+  const masterless = flows.filter((flow) => !flow.has(f.HAS_MASTER));
+  const kept = masterless.pop()!;
+  for (const [i, flow] of masterless.entries()) deletion.add(flow, i);
+  deletion.add(stranger, 77);
+  expect(refusals(deletion)).toEqual([[77, Errno.ENOENT]]);
+  const left = table(namespace);
+  expect(findEntry(left, kept)).toBeDefined();
+  for (const flow of masterless) expect(() => findEntry(left, flow)).toThrow();
+  deletion.close();
+});
