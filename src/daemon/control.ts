@@ -19,6 +19,8 @@ import { resync } from "./work/resync.ts";
 
 const FLUSH_TARGETS: readonly FlushTarget[] = ["internal", "external", "kernel", "caches"];
 const ROLES: readonly NotifyRole[] = ["master", "backup", "fault", "stop"];
+/** How long the last answers may take to go out. */
+const FAREWELL_MS = 500;
 /** No request is longer. */
 const BODY_BYTES_MAX = 65_536;
 
@@ -50,7 +52,9 @@ export class Control {
     return this.#clients > 0;
   }
 
+  /** Lets the answers in hand go out, but waits for no slow reader. */
   async stop(): Promise<void> {
+    await Promise.race([this.#server.stop(), Bun.sleep(FAREWELL_MS)]);
     await this.#server.stop(true);
   }
 
@@ -152,6 +156,7 @@ export class Control {
 
 function* stop(node: Node): Job<Replies["stop"]> {
   node.log.info("asked to stop");
+  yield 0; // After all work that was asked for before.
   node.state.stopping = true;
   return { ok: true, value: { pid: process.pid } };
 }
