@@ -121,6 +121,7 @@ export class Replica {
     const end = at + length;
     const wire = this.counters.wire;
     wire.datagrams++;
+    if (length === 0) wire.truncated++;
     while (at < end) {
       const bytes = frameLength(view, at, end);
       if (bytes < 0) {
@@ -205,22 +206,24 @@ export class Replica {
     const wire = this.counters.wire;
     wire.messages++;
     const type = headerType(view, at);
+    const seq = headerSeq(view, at);
+    const decoded = type <= CT_DESTROY ? decodeFlow(view, at, bytes, this.#received) : "ok";
+    if (decoded !== "ok") {
+      wire[decoded]++;
+      session.unreadable(seq, nowMs);
+      return;
+    }
     const isRange = type === CTL && bytes >= CONTROL_BYTES;
     const from = isRange ? rangeFrom(view, at) : 0;
     const to = isRange ? rangeTo(view, at) : 0;
-    const verdict = session.receive(type, headerFlags(view, at), headerSeq(view, at), from, to, nowMs);
+    const verdict = session.receive(type, headerFlags(view, at), seq, from, to, nowMs);
     if (verdict !== "deliver") {
       wire[verdict]++;
       return;
     }
     if (type === CTL) return;
-    if (type > CT_DESTROY) {
-      wire.expectationsIgnored++;
-      return;
-    }
-    const decoded = decodeFlow(view, at, bytes, this.#received);
-    if (decoded === "ok") this.#learn(type, nowMs);
-    else wire[decoded]++;
+    if (type > CT_DESTROY) wire.expectationsIgnored++;
+    else this.#learn(type, nowMs);
   }
 
   #learn(type: number, nowMs: number): void {

@@ -172,10 +172,10 @@ export class InternalCache {
     return slot;
   }
 
+  /** Passes are numbered 1 to 255, over and over. */
   beginPass(): void {
-    this.#pass = (this.#pass + 1) & 0xff;
-    if (this.#pass !== 0) return;
-    this.#seen.fill(0xff); // The mark wraps: nobody may look seen by an old pass of the same number.
+    this.#pass = (this.#pass % 0xff) + 1;
+    if (this.#pass === 1) this.#seen.fill(0); // Nobody may look seen by an old pass of the same number; none has number 0.
   }
 
   nextUnseen(from: number): number {

@@ -15,7 +15,7 @@ import { explain, type KernelError } from "../kernel/kernel-error.ts";
 import { KernelTimers } from "../kernel/timers.ts";
 import { Replica } from "../replica.ts";
 import type { Result } from "../result.ts";
-import { Ftfw } from "../sync/ftfw.ts";
+import { Ftfw, firstSequence } from "../sync/ftfw.ts";
 import type { SlotOwner } from "../sync/session.ts";
 import { VERSION } from "../version.ts";
 import { monotonicMs } from "./clock.ts";
@@ -142,7 +142,7 @@ function makeNode(config: Config, log: Log): Result<Node, KernelError> {
 function makeReplica(config: Config, filter: AddressFilter): Replica {
   const key = new Uint32Array(new Uint8Array(randomBytes(8)).buffer);
   const limits = { ...config.sync, inFlightMax: Math.min(IN_FLIGHT_MAX, config.sync.resendQueue / 2) };
-  const firstSeq = Math.floor(Date.now() / 1_000) >>> 0;
+  const firstSeq = firstSequence(Date.now());
   return new Replica({
     flowsMax: config.sync.flowsMax,
     filter,

@@ -1,8 +1,12 @@
 /** The daemon's state as `ctsync status` shows it. */
 import type { Counters, PeerReport, StatusReport } from "../report.ts";
+import type { Session } from "../sync/session.ts";
 import { VERSION } from "../version.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Node } from "./node.ts";
+
+/** A living peer is heard sooner than this after our start, so until then a silent one may still be there. */
+const FIRST_WORD_MS = 3_500;
 
 export function statusReport(node: Node): StatusReport {
   const { replica, events, state } = node;
@@ -42,7 +46,9 @@ export function statusReport(node: Node): StatusReport {
 /** The kernel is read, and what was asked of the peer has come; a peer that nobody hears has nothing for us. */
 function isReady(node: Node, nowMs: number): boolean {
   if (!node.state.started || node.state.suspect) return false;
-  return node.replica.sessions.every((session) => session.requestDone || session.peerState(nowMs) === "silent");
+  const listened = nowMs - node.startedMs >= FIRST_WORD_MS;
+  const isGone = (session: Session): boolean => listened && session.peerState(nowMs) === "silent";
+  return node.replica.sessions.every((session) => session.requestDone || isGone(session));
 }
 
 function peerReport(node: Node, nowMs: number): PeerReport {

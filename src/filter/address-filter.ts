@@ -4,6 +4,9 @@
  * A flow is ignored when its original source or its reply source is ignored. These two are its real ends: a forwarded
  * flow that is translated to an address of the firewall has that address as reply destination (SNAT) or original
  * destination (DNAT) only, and is synchronised; a session with the firewall itself has it as a source.
+ *
+ * What no router forwards is the firewall's own affair too: loopback, and multicast that stays on its link, such as the
+ * other firewall's VRRP advertisements and routing daemons' greetings (the group is the reply source).
  */
 import { familyOf, ORIG_SRC, PROTO, REPLY_SRC } from "../flow/flow.ts";
 
@@ -14,9 +17,11 @@ export interface Network {
   readonly prefixBits: number;
 }
 
-const LOOPBACK: readonly Network[] = [
-  { family: 4, words: [0x7f000000], prefixBits: 8 },
-  { family: 6, words: [0, 0, 0, 1], prefixBits: 128 },
+const NEVER_FORWARDED: readonly Network[] = [
+  { family: 4, words: [0x7f000000], prefixBits: 8 }, // 127.0.0.0/8
+  { family: 4, words: [0xe0000000], prefixBits: 24 }, // 224.0.0.0/24: RFC 5771, "local network control block"
+  { family: 6, words: [0, 0, 0, 1], prefixBits: 128 }, // ::1
+  { family: 6, words: [0xff020000, 0, 0, 0], prefixBits: 16 }, // ff02::/16: RFC 4291, "link-local scope"
 ];
 
 export class AddressFilter {
@@ -36,7 +41,7 @@ export class AddressFilter {
   setOwn(own: readonly Network[]): void {
     const byMask = new Map<number, Set<number>>();
     const wide: number[] = [];
-    for (const network of [...LOOPBACK, ...this.#configured, ...own]) {
+    for (const network of [...NEVER_FORWARDED, ...this.#configured, ...own]) {
       const masks = maskWords(network.prefixBits);
       if (network.family === 6) {
         wide.push(...masks);

@@ -36,7 +36,7 @@ export interface FtfwLimits extends SenderLimits {
 
 export class Ftfw implements Session {
   readonly outgoing: Outgoing = { seq: 0, flags: 0, slot: 0, from: 0, to: 0 };
-  readonly #counters = { nacksReceived: 0, stalls: 0, peerRestarts: 0 };
+  readonly #counters = { nacksReceived: 0, stalls: 0, overdue: 0, peerRestarts: 0 };
   readonly #owner: SlotOwner;
   readonly #sender: Sender;
   readonly #receiver: Receiver;
@@ -47,10 +47,10 @@ export class Ftfw implements Session {
   #peerGreets = false;
   #wantRequest = false;
   #heardMs = Number.NEGATIVE_INFINITY;
+  #flowHeardMs = Number.NEGATIVE_INFINITY;
   #sentMs = Number.NEGATIVE_INFINITY;
   #progressMs = 0;
 
-  /** `firstSeq`: conntrackd counts from the wall clock's seconds, so that a restart usually goes on with a larger number. */
   constructor(limits: FtfwLimits, firstSeq: number, owner: SlotOwner) {
     this.#owner = owner;
     this.#sender = new Sender(limits, firstSeq, owner);
@@ -112,14 +112,20 @@ export class Ftfw implements Session {
     if (arrival === "late") return "late";
     if (greets) this.#hearHello();
     else this.#peerGreets = false;
+    if (type !== CTL) this.#flowHeardMs = nowMs;
     const hold = type === CTL && this.#obey(flags, seq, from, to, nowMs);
     this.#receiver.accept(seq, arrival, hold, nowMs);
     return "deliver";
   }
 
+  unreadable(seq: number, nowMs: number): void {
+    this.#receiver.unreadable(seq, nowMs);
+  }
+
   tick(nowMs: number): void {
     this.#releaseHeld();
     this.#unstall(nowMs);
+    this.#counters.overdue += this.#sender.repeatOverdue(nowMs - this.#flowHeardMs < SILENT_MS, nowMs);
     if (nowMs >= this.#receiver.ackDueMs) this.#receiver.acknowledge();
     if (this.#sender.hasControl) return;
     const quiet = nowMs - this.#sentMs >= HEARTBEAT_MS;
@@ -220,6 +226,13 @@ export class Ftfw implements Session {
     }
   }
 }
+
+/**
+ * The number that a life begins with, from the wall clock: conntrackd counts from its seconds, so that a restart usually goes
+ * on with a larger number. We count steps of 16 milliseconds: a daemon that is
+ * restarted at once is past all the greetings of its last life.
+ */
+export const firstSequence = (unixMs: number): number => Math.floor(unixMs / 16) >>> 0;
 
 /** A data message with no flags but the greeting's, or a control message that says exactly one thing. */
 function wellFormed(type: number, flags: number, from: number, to: number): boolean {

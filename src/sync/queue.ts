@@ -40,6 +40,15 @@ export class WordQueue {
     return true;
   }
 
+  /** The word `back` places before the end: 1 is the newest. The caller knows that there is one. */
+  fromEnd(back: number): number {
+    return this.#words[(this.#tail - back - this.#base) & this.#mask];
+  }
+
+  setFromEnd(back: number, word: number): void {
+    this.#words[(this.#tail - back - this.#base) & this.#mask] = word;
+  }
+
   /** The oldest word. The caller knows that there is one. */
   shift(): number {
     const word = this.#words[(this.#head - this.#base) & this.#mask];

@@ -21,6 +21,8 @@ const ASTRAY_MS = 5_000;
 const ASTRAY_MESSAGES = 5;
 /** Greetings further apart than this belong to different lives of the peer. */
 const GREETING_MESSAGES = 1_024;
+/** Greetings before the first one heard that may still come late. */
+const GREETINGS_MISSED = 16;
 
 export type Arrival = "in-order" | "gap" | "late";
 export type QueueControl = (flags: number, from: number, to: number) => void;
@@ -35,6 +37,8 @@ export class Receiver {
   #lateRun = 0;
   #greetedFrom = -1;
   #greetedTo = -1;
+  /** The lowest number of this life of the peer that came without HELLO, or -1. */
+  #settledFrom = -1;
   ackDueMs = Number.POSITIVE_INFINITY;
   /** `lost`: numbers of the peer that a gap named; most return under new numbers. */
   readonly counters = { lost: 0, astray: 0 };
@@ -46,6 +50,8 @@ export class Receiver {
   }
 
   arrival(seq: number, nowMs: number): Arrival {
+    if (this.#settledFrom < 0) this.#settledFrom = seq;
+    else if (isBefore(seq, this.#settledFrom) && !isBefore(seq, this.#greetedTo)) this.#settledFrom = seq;
     if (this.#lastIn < 0 || seq === next(this.#lastIn)) return "in-order";
     if (!isBefore(seq, next(this.#lastIn))) return "gap";
     return this.#late(nowMs);
@@ -54,20 +60,34 @@ export class Receiver {
   /**
    * A peer that says HELLO begins anew: its number is in order whatever it is, unless it is one of the greetings that this
    * life of the peer began with, come late or twice. Taking that for a new life would make old flow states look new.
+   * The greetings of a life end where its first other message begins.
    */
   greeting(seq: number, nowMs: number): Arrival {
-    const known = this.#greetedFrom >= 0;
-    if (known && !isBefore(seq, this.#greetedFrom) && !isBefore(this.#greetedTo, seq)) {
-      if (this.#late(nowMs) === "late") return "late";
-    }
+    if (this.#isKnownGreeting(seq) && this.#late(nowMs) === "late") return "late";
     const ahead = distance(this.#greetedTo, seq);
-    if (!known || ahead <= 0 || ahead > GREETING_MESSAGES) this.#greetedFrom = seq;
+    if (this.#greetedTo < 0 || this.#settledFrom >= 0 || ahead <= 0 || ahead > GREETING_MESSAGES) {
+      this.#greetedFrom = seq;
+      this.#settledFrom = -1;
+    }
     this.#greetedTo = seq;
     if (this.#ackStart >= 0 && isBefore(seq, this.#ackStart)) {
       this.#window = this.#ackWindow - 1;
       this.#ackStart = seq;
     }
     return "in-order";
+  }
+
+  #isKnownGreeting(seq: number): boolean {
+    if (this.#greetedTo < 0 || isBefore(seq, (this.#greetedFrom - GREETINGS_MISSED) >>> 0)) return false;
+    return isBefore(seq, this.#settledFrom < 0 ? next(this.#greetedTo) : this.#settledFrom);
+  }
+
+  /**
+   * A message of unreadable content uses up its number if that is the one due: asked for again it would be as unreadable.
+   * Any other number changes nothing, as if it had never come.
+   */
+  unreadable(seq: number, nowMs: number): void {
+    if (this.#lastIn >= 0 && seq === next(this.#lastIn)) this.accept(seq, "in-order", false, nowMs);
   }
 
   /** A message from the past; unless the peer has sent nothing else for so long that it must be us who are ahead. */

@@ -66,6 +66,8 @@ export class ResendRing {
     this.#tos[at] = to;
     if (element !== NOTHING) this.#count++;
     this.#end = next(this.#end);
+    // The number that stood here a ring ago is forgotten: its place answers for the new one now.
+    if (distance(this.#oldest, this.#end) > this.size) this.#oldest = (this.#end - this.size) >>> 0;
   }
 
   /** Takes out what was sent as `seq`; `seq` lies between `end` - `size` and `end`. */

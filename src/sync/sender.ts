@@ -6,7 +6,7 @@
  * newest state matters. Control messages have a queue of their own that goes first. Nothing is dropped for want of room: a
  * message that leaves the ring's memory unacknowledged is sent again, or parked if it is a question (D-002, D-003).
  */
-import { FLAG_ALIVE, FLAG_NACK, FLAG_RESYNC } from "../wire/header.ts";
+import { FLAG_ACK, FLAG_ALIVE, FLAG_NACK, FLAG_RESYNC } from "../wire/header.ts";
 import { Bulk } from "./bulk.ts";
 import { Parked } from "./parked.ts";
 import { WordQueue } from "./queue.ts";
@@ -16,6 +16,11 @@ import type { SlotOwner } from "./session.ts";
 
 /** Control messages to which the peer answers with flows. */
 const QUESTIONS = FLAG_RESYNC | FLAG_NACK;
+
+/** Newest waiting control messages among which an acknowledgement looks for one it touches. */
+const MERGE_MESSAGES = 8;
+/** A message that is older than others the peer acknowledged, and stays so for this long, never reached it. */
+const OVERDUE_MS = 3_000;
 
 const IDLE = 0;
 const QUEUED = 1;
@@ -44,6 +49,10 @@ export class Sender {
   readonly #seqOf: Uint32Array;
   #inFlight = 0;
   #asked = 0;
+  /** Where the newest range acknowledged began. */
+  #ackedFrom = 0;
+  #oldest = 0;
+  #oldestSinceMs = 0;
   /** Range of the control message that `nextControl` took. */
   from = 0;
   to = 0;
@@ -52,6 +61,7 @@ export class Sender {
     this.#owner = owner;
     this.#inFlightMax = limits.inFlightMax;
     this.#ring = new ResendRing(limits.resendQueue, firstSeq);
+    this.#ackedFrom = firstSeq;
     this.data = new WordQueue(limits.flowsMax);
     this.#control = new WordQueue(4 * limits.resendQueue);
     this.#place = new Uint8Array(limits.flowsMax);
@@ -89,6 +99,7 @@ export class Sender {
   }
 
   say(flags: number, from: number, to: number): boolean {
+    if (flags === FLAG_ACK && this.#mergeAck(from, to)) return true;
     if (!this.#control.push(flags)) {
       this.counters.controlDropped++;
       return false;
@@ -96,6 +107,24 @@ export class Sender {
     this.#control.push(from);
     this.#control.push(to);
     return true;
+  }
+
+  /**
+   * Lays an acknowledgement beside one that waits, if their ranges touch. Under loss each lost control message is a gap that
+   * makes three new ones; told together they are one, and the traffic cannot feed on itself.
+   */
+  #mergeAck(from: number, to: number): boolean {
+    const queue = this.#control;
+    for (let back = 3; back <= Math.min(queue.length, 3 * MERGE_MESSAGES); back += 3) {
+      if (queue.fromEnd(back) !== FLAG_ACK) continue;
+      const waitingFrom = queue.fromEnd(back - 1);
+      const waitingTo = queue.fromEnd(back - 2);
+      if (isBefore(next(waitingTo), from) || isBefore(next(to), waitingFrom)) continue;
+      if (isBefore(from, waitingFrom)) queue.setFromEnd(back - 1, from);
+      if (isBefore(waitingTo, to)) queue.setFromEnd(back - 2, to);
+      return true;
+    }
+    return false;
   }
 
   /** Takes the next control message, numbers it, and answers its flags; `from` and `to` are its range. */
@@ -134,6 +163,7 @@ export class Sender {
   /** The peer has what was sent under these numbers; true when that was something we waited for. */
   acknowledged(from: number, to: number): boolean {
     const before = this.#ring.count;
+    if (isBefore(this.#ackedFrom, from) && isBefore(from, this.#ring.end)) this.#ackedFrom = from;
     for (let element = this.#parked.takeWithin(from, to); element !== 0; element = this.#parked.takeWithin(from, to))
       this.#asked--;
     const last = this.#last(to);
@@ -168,6 +198,31 @@ export class Sender {
   /** Sends all again that is not acknowledged. */
   repeatAll(): void {
     this.missing(this.#ring.oldest, previous(this.#ring.end));
+  }
+
+  /**
+   * Sends again what the peer passed over without a word: it accepts the first message it hears whatever its number, so
+   * what was lost, or overtaken, before that is never named as missing. `answering`: flows are coming in, so a RESYNC that is
+   * not acknowledged is being answered. How many messages that are.
+   */
+  repeatOverdue(answering: boolean, nowMs: number): number {
+    const oldest = this.#ring.oldest;
+    if (oldest !== this.#oldest) {
+      this.#oldest = oldest;
+      this.#oldestSinceMs = nowMs;
+    }
+    if (nowMs - this.#oldestSinceMs < OVERDUE_MS) return 0;
+    this.#oldestSinceMs = nowMs;
+    let repeated = 0;
+    for (let seq = oldest; isBefore(seq, this.#ackedFrom); seq = next(seq)) {
+      const element = this.#ring.peek(seq);
+      if (element === NOTHING || (answering && element === (CONTROL | FLAG_RESYNC) >>> 0)) continue;
+      this.#take(seq);
+      if (element === (CONTROL | FLAG_ACK) >>> 0) continue; // It came too late for anything.
+      this.#repeat(element, this.#ring.from, this.#ring.to);
+      repeated++;
+    }
+    return repeated;
   }
 
   /** The peer forgot what it was sent, and what acknowledgements and gaps speak of. Flows and RESYNC go out again. */

@@ -36,6 +36,8 @@ export interface Session {
   changed(slot: number): void;
   /** Judges a received message, of which header and range are given, and does what a control message asks. */
   receive(type: number, flags: number, seq: number, from: number, to: number, nowMs: number): Verdict;
+  /** A message came under this number whose content nobody can read. */
+  unreadable(seq: number, nowMs: number): void;
   /** Lets time pass: what is due is queued. */
   tick(nowMs: number): void;
   /** When `tick` has something to do next. */

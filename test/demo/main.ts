@@ -8,17 +8,20 @@ import { withoutCtsync } from "./without.ts";
 const PICTURE = `
   An SSH session survives the death of its firewall.
 
-                 192.168.10.0/24                203.0.113.0/24
-                                 ┌─────────┐
-                          ┌──────┤   FW1   ├──────┐
-    ┌─────┐    ┌────────┐ │   .2 └────┬────┘ .2   │ ┌─────────┐    ┌─────┐
-    │  A  ├────┤ inside ├─┤           ┃ sync link ├─┤ outside ├────┤  B  │
-    └─────┘    └────────┘ │   .3 ┌────┸────┐ .3   │ └─────────┘    └─────┘
-      .10                 └──────┤   FW2   ├──────┘                  .50
-                                 └─────────┘
+                192.168.10.0/24               203.0.113.0/24
+                               ┌─────────┐
+                        ┌──────┤   FW1   ├──────┐
+   ┌─────┐   ┌────────┐ │  .2  └────┰────┘  .2  │ ┌─────────┐   ┌─────┐
+   │  A  ├───┤ inside ├─┤           ┃           ├─┤ outside ├───┤  B  │
+   └─────┘   └────────┘ │  .3  ┌────┸────┐  .3  │ └─────────┘   └─────┘
+     .10                └──────┤   FW2   ├──────┘                 .50
+                               └─────────┘
+                      ┃ the link ctsync replicates over, 10.0.9.0/24
 
-  Both firewalls track connections, let only A open new ones, drop what is INVALID, and translate A's address to .1 outside.
-  keepalived gives the virtual addresses (.1 on each side) to one of them: FW1 while it lives, else FW2.
+  A and B talk through whichever firewall is MASTER: FW1 while it lives, else FW2.
+  keepalived gives that one the virtual addresses, .1 on each side. Both firewalls
+  track connections, let only A open new ones, log and drop what is INVALID, and
+  translate A's address to 203.0.113.1.
 `;
 
 const timeline = new Timeline();
@@ -29,12 +32,11 @@ async function tell(name: string, act: (timeline: Timeline) => Promise<void>): P
   try {
     await act(timeline);
   } catch (error) {
-    timeline.claim(`${name} could be told to its end: ${error instanceof Error ? error.message : error}`, false);
+    timeline.claim(`${name} could be told to its end`, false);
+    timeline.show("what went wrong", String(error instanceof Error ? error.message : error).split("\n"));
   }
 }
 
 await tell("act one", withoutCtsync);
 await tell("act two", withCtsync);
-const holds = timeline.summary();
-timeline.print(holds ? "\n  The story holds.\n" : "\n  The story does not hold.\n");
-process.exit(holds ? 0 : 1);
+process.exit(timeline.summary() ? 0 : 1);

@@ -1,8 +1,9 @@
 /** What both acts share: the two firewalls set up, and a session from A to B that is used until its end. */
 import { conntrackTable } from "../lab/conntrack.ts";
 import { Lab } from "../lab/lab.ts";
+import type { LineSession } from "../lab/line-session.ts";
 import type { Namespace } from "../lab/namespace.ts";
-import { SshServer, type SshSession } from "../lab/ssh.ts";
+import { SshServer } from "../lab/ssh.ts";
 import { A, B, buildTwoFirewalls, type TwoFirewalls } from "../lab/two-firewalls.ts";
 import type { Timeline } from "./timeline.ts";
 
@@ -41,7 +42,7 @@ export async function setStage(timeline: Timeline): Promise<Stage> {
 }
 
 /** Opens the session and uses it for a moment. */
-export async function openSession(timeline: Timeline, stage: Stage): Promise<SshSession> {
+export async function openSession(timeline: Timeline, stage: Stage): Promise<LineSession> {
   const session = await stage.server.open(stage.a, B.ipv4, GIVE_UP_SECONDS);
   timeline.say("A opens an SSH session to B: it types a line every 100 ms, a program on B answers each");
   const startMs = performance.now();
@@ -52,7 +53,7 @@ export async function openSession(timeline: Timeline, stage: Stage): Promise<Ssh
   return session;
 }
 
-export const gapSince = (session: SshSession, sinceMs: number): string =>
+export const gapSince = (session: LineSession, sinceMs: number): string =>
   `${session.longestGapMs(sinceMs).toFixed(0)} ms`;
 
 /** Whether a step of the story went as told; if not, says why. */

@@ -1,6 +1,6 @@
 /** Act one: nobody replicates anything. FW2 takes over the addresses, but knows nothing of the session. */
 import { followKernelLog } from "../lab/kernel-log.ts";
-import type { SshSession } from "../lab/ssh.ts";
+import type { LineSession } from "../lab/line-session.ts";
 import { B } from "../lab/two-firewalls.ts";
 import { GIVE_UP_SECONDS, gapSince, kernelFlows, openSession, type Stage, setStage, succeeds } from "./stage.ts";
 import type { Timeline } from "./timeline.ts";
@@ -20,8 +20,8 @@ export async function withoutCtsync(timeline: Timeline): Promise<void> {
   timeline.say("FW2 is BACKUP");
   const session = await openSession(timeline, stage);
   timeline.say("FW1's kernel tracks the flow, FW2's has never heard of it");
-  timeline.show("FW1: conntrack -L", await kernelFlows(fw1.namespace));
-  timeline.show("FW2: conntrack -L", await kernelFlows(fw2.namespace));
+  timeline.show("FW1$ conntrack -L -o extended", await kernelFlows(fw1.namespace));
+  timeline.show("FW2$ conntrack -L -o extended", await kernelFlows(fw2.namespace));
 
   const kernelLog = followKernelLog(stage.lab);
   const deathMs = performance.now();
@@ -32,7 +32,7 @@ export async function withoutCtsync(timeline: Timeline): Promise<void> {
 
   const logLine = await kernelLog.waitForLine(new RegExp(fw2.invalidLogPrefix), LOG_DEADLINE_MS).catch(() => undefined);
   timeline.claim("FW2 takes the session's next packet for INVALID, logs and drops it", logLine !== undefined);
-  timeline.show("FW2: dmesg", logLine === undefined ? [] : [logLine]);
+  timeline.show("FW2$ dmesg", logLine === undefined ? [] : [logLine]);
   timeline.claim("a new session from A to B passes FW2, so the way is open", await opensNewSession(timeline, stage));
 
   const died = await watchItDie(timeline, session);
@@ -41,7 +41,9 @@ export async function withoutCtsync(timeline: Timeline): Promise<void> {
     `without ctsync the session dies with its firewall (silent for ${gapSince(session, deathMs)})`,
     died && silent,
   );
-  timeline.say(`FW2 has refused ${await fw2.invalidCount()} packets of it as INVALID`);
+  const refused = kernelLog.lines.map(({ text }) => text).filter((text) => text.includes(fw2.invalidLogPrefix));
+  timeline.say(`FW2 has refused ${await fw2.invalidCount()} packets of it as INVALID; after the first came`);
+  timeline.show("FW2$ dmesg", refused.slice(1));
 }
 
 function opensNewSession(timeline: Timeline, stage: Stage): Promise<boolean> {
@@ -52,7 +54,7 @@ function opensNewSession(timeline: Timeline, stage: Stage): Promise<boolean> {
 }
 
 /** Waits for ssh to give up, telling the silence meanwhile. True if it did, and no answer came. */
-async function watchItDie(timeline: Timeline, session: SshSession): Promise<boolean> {
+async function watchItDie(timeline: Timeline, session: LineSession): Promise<boolean> {
   const report = setInterval(() => {
     const seconds = (session.silenceMs / 1_000).toFixed(0);
     timeline.say(`A has typed ${session.typedCount} lines; the last answer came ${seconds} s ago`);

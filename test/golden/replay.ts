@@ -148,6 +148,7 @@ class Unreliable implements Session {
   tick(): void {}
   bulk(): void {}
   request(): void {}
+  unreadable(): void {}
   retain(): void {}
 }
 

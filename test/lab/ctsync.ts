@@ -2,6 +2,7 @@
  * ctsync in the lab: the built executable, with a configuration and a control socket of its own for each daemon.
  */
 import { join, resolve } from "node:path";
+import type { StatusReport } from "../../src/report.ts";
 import type { Outcome } from "./execute.ts";
 import type { Lab } from "./lab.ts";
 import type { Namespace } from "./namespace.ts";
@@ -23,28 +24,21 @@ export interface LabConfig {
   readonly netlink?: Readonly<Record<string, string | number>>;
 }
 
-/** Counts every status reports; a daemon reports more beside them. */
-export interface Status {
-  readonly internal: number;
-  readonly external: number;
-  readonly [key: string]: unknown;
+/** A section of the file, left out when there is nothing to say. A JSON string, number or array of them is also TOML's. */
+function section(heading: string, settings: object): string[] {
+  const lines = Object.entries(settings).map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`);
+  return lines.length === 0 ? [] : [`${heading}\n${lines.join("")}`];
 }
-
-// A JSON string or number is also TOML's.
-const toml = (settings: object): string =>
-  Object.entries(settings)
-    .map(([key, value]) => `${key} = ${JSON.stringify(value)}\n`)
-    .join("");
 
 /** Writes NAME.toml into the lab's directory, control socket beside it; returns its path. */
 export function writeConfig(lab: Lab, name: string, config: LabConfig): Promise<string> {
-  const link = { interface: config.interface, local: config.local, peer: config.peer, port: config.port ?? 3780 };
+  const { local, peer, port, ignoreAddresses } = config;
   const text = [
-    `[sync]\n${toml({ mode: "ftfw", ...config.sync })}`,
-    `[[link]]\n${toml({ transport: "udp", ...link })}`,
-    `[filter]\n${toml({ ignore_addresses: config.ignoreAddresses ?? [] })}`,
-    `[netlink]\n${toml({ ...config.netlink })}`,
-    `[control]\n${toml({ socket: join(lab.directory, `${name}.sock`) })}`,
+    ...section("[sync]", { mode: "ftfw", ...config.sync }),
+    ...section("[[link]]", { transport: "udp", interface: config.interface, local, peer, port: port ?? 3780 }),
+    ...section("[filter]", ignoreAddresses === undefined ? {} : { ignore_addresses: ignoreAddresses }),
+    ...section("[netlink]", { ...config.netlink }),
+    ...section("[control]", { socket: join(lab.directory, `${name}.sock`) }),
   ];
   return lab.write(`${name}.toml`, text.join("\n"));
 }
@@ -99,7 +93,7 @@ export class Daemon {
     return stdout;
   }
 
-  async status(): Promise<Status> {
+  async status(): Promise<StatusReport> {
     return JSON.parse(await this.succeed("status", "--json"));
   }
 

@@ -56,7 +56,7 @@ export class Namespace {
   /** A rule that uses ct state: without one, the kernel neither tracks flows here nor reports them over ctnetlink. */
   async trackConnections(): Promise<void> {
     const chain = (hook: string) => `chain ${hook} { type filter hook ${hook} priority 0; ct state new accept; }`;
-    await this.nft(`table inet lab-tracking { ${["input", "forward", "output"].map(chain).join("\n")} }`);
+    await this.nft(`table inet lab-tracking { ${["input", "forward", "output"].map(chain).join("\n")}\n}`);
   }
 
   /** Pids of every process inside, children of children included. */

@@ -4,7 +4,7 @@
 import { AddressFilter } from "../../src/filter/address-filter.ts";
 import { Flow } from "../../src/flow/flow.ts";
 import { Replica } from "../../src/replica.ts";
-import { Ftfw, type FtfwLimits } from "../../src/sync/ftfw.ts";
+import { Ftfw, type FtfwLimits, firstSequence } from "../../src/sync/ftfw.ts";
 import { flowDigest } from "./digest.ts";
 import { Kernel } from "./kernel.ts";
 import { type Faults, HEALTHY, Link, Outbox } from "./link.ts";
@@ -43,7 +43,7 @@ export class Node {
       flowsMax: this.#limits.flowsMax,
       filter: new AddressFilter([]),
       hashKey: [1, 2],
-      sessions: [(owner) => new Ftfw(this.#limits, 1_800_000_000 + Math.floor(nowMs / 1_000), owner)],
+      sessions: [(owner) => new Ftfw(this.#limits, firstSequence(1_800_000_000_000 + nowMs), owner)],
     });
     for (const flow of this.kernel.flows.values()) this.replica.kernelEntry(flow, nowMs);
     this.replica.sessions[PEER].request();

@@ -21,7 +21,6 @@ export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
   const failed = steps.filter(({ ok }) => !ok);
   const milliseconds = Math.round(monotonicMs() - startMs);
   node.state.lastRoleChange = { role, ok: failed.length === 0, milliseconds, atMs: monotonicMs() };
-  for (const { step, ok, text } of steps) node.log[ok ? "info" : "warning"](`${role}: ${step}: ${text}`);
   const report = { role, steps };
   if (failed.length === 0) return succeed(report);
   return refuse({ error: failed.map(({ step, text }) => `${step}: ${text}`).join("; "), value: report });
@@ -29,28 +28,40 @@ export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
 
 function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
   return [
-    yield* stepOf("commit", commit(node), (done) => `committed ${done.committed + done.updated} flows`),
-    yield* stepOf("flush", flush(node, "external"), (done) => `${done.removed} flows left the external cache`),
-    yield* stepOf("resync", resync(node), (done) => `read ${done.read} flows from the kernel`),
-    yield* bulkStep(node),
+    logged(node, yield* stepOf("commit", commit(node), (done) => `committed ${flows(done.committed + done.updated)}`)),
+    logged(
+      node,
+      yield* stepOf("flush", flush(node, "external"), (done) => `${flows(done.removed)} left the external cache`),
+    ),
+    logged(node, yield* stepOf("resync", resync(node), (done) => `read ${flows(done.read)} from the kernel`)),
+    logged(node, yield* bulkStep(node)),
   ];
 }
 
 /** A primary often takes over because its peer is dead: then nobody is there to be told, and that is no failure. */
 function* bulkStep(node: Node): Generator<Slice, NotifyStep, void> {
-  const step = yield* stepOf("bulk", bulk(node), (done) => `sent ${done.sent} flows`);
+  const step = yield* stepOf("bulk", bulk(node), (done) => `sent ${flows(done.sent)}`);
   return { ...step, ok: true };
 }
 
 function* toBackup(node: Node): Generator<Slice, NotifyStep[], void> {
   return [
-    yield* timersStep(node),
-    yield* stepOf("request", request(node), (done) => `received ${done.received} flows`),
+    logged(node, yield* timersStep(node)),
+    logged(node, yield* stepOf("request", request(node), (done) => `received ${flows(done.received)}`)),
   ];
 }
 
 function* toFault(node: Node): Generator<Slice, NotifyStep[], void> {
-  return [yield* timersStep(node)];
+  return [logged(node, yield* timersStep(node))];
+}
+
+const flows = (count: number): string => (count === 1 ? "1 flow" : `${count} flows`);
+
+/** Each step is logged when it is done: the last one of a takeover may wait for a dead peer. */
+function logged(node: Node, done: NotifyStep): NotifyStep {
+  const { step, ok, text, milliseconds } = done;
+  node.log[ok ? "info" : "warning"](`${node.state.role}: ${step}: ${text} (${milliseconds} ms)`);
+  return done;
 }
 
 const timersStep = (node: Node) =>

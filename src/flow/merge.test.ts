@@ -1,0 +1,162 @@
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import {
+  FLOW_WORDS,
+  HAS,
+  HAS_DNAT_ADDR,
+  HAS_DNAT_PORT,
+  HAS_HELPER,
+  HAS_LABELS,
+  HAS_MARK,
+  HAS_MASTER,
+  HAS_MASTER_PORTS,
+  HAS_PORTS,
+  HAS_REPLY,
+  HAS_SEQADJ,
+  HAS_SNAT_ADDR,
+  HAS_SNAT_PORT,
+  HAS_STATE,
+  HAS_STATUS,
+  HAS_SYNPROXY,
+  HAS_TIMEOUT,
+  HAS_VTAGS,
+  HAS_WSCALE,
+  HELPER,
+  INFO,
+  IPPROTO_DCCP,
+  IPPROTO_TCP,
+  KEY_WORDS,
+  LABELS,
+  MARK,
+  MASTER_PORTS,
+  MASTER_PROTO,
+  PROTO,
+  protoWord,
+  REPLY_DST,
+  REPLY_PORTS,
+  REPLY_SRC,
+  SEQADJ,
+  STATUS,
+  SYNPROXY,
+  TIMEOUT,
+  VTAG_ORIG,
+} from "./flow.ts";
+import { overlay } from "./merge.ts";
+
+const WHOLE = 0xffffffff;
+
+/** What each HAS bit lets through: the first word, one past the last, and which bits of them. */
+const CARRIED: readonly (readonly [name: string, bit: number, from: number, end: number, mask: number])[] = [
+  ["HAS_STATUS", HAS_STATUS, STATUS, TIMEOUT, WHOLE],
+  ["HAS_TIMEOUT", HAS_TIMEOUT, TIMEOUT, MARK, WHOLE],
+  ["HAS_MARK", HAS_MARK, MARK, INFO, WHOLE],
+  ["HAS_STATE", HAS_STATE, INFO, INFO + 1, 0xff],
+  ["HAS_WSCALE", HAS_WSCALE, INFO, INFO + 1, 0xffff00],
+  ["HAS_VTAGS", HAS_VTAGS, VTAG_ORIG, LABELS, WHOLE],
+  ["HAS_SNAT_ADDR", HAS_SNAT_ADDR, REPLY_DST, REPLY_PORTS, WHOLE],
+  ["HAS_DNAT_ADDR", HAS_DNAT_ADDR, REPLY_SRC, REPLY_DST, WHOLE],
+  ["HAS_SNAT_PORT", HAS_SNAT_PORT, REPLY_PORTS, HAS, 0xffff],
+  ["HAS_DNAT_PORT", HAS_DNAT_PORT, REPLY_PORTS, HAS, 0xffff0000],
+  ["HAS_LABELS", HAS_LABELS, LABELS, HELPER, WHOLE],
+  ["HAS_HELPER", HAS_HELPER, HELPER, MASTER_PROTO, WHOLE],
+  ["HAS_MASTER", HAS_MASTER, MASTER_PROTO, MASTER_PORTS, WHOLE],
+  // Never without the master.
+  ["HAS_MASTER and HAS_MASTER_PORTS", HAS_MASTER | HAS_MASTER_PORTS, MASTER_PROTO, SEQADJ, WHOLE],
+  ["HAS_SEQADJ", HAS_SEQADJ, SEQADJ, SYNPROXY, WHOLE],
+  ["HAS_SYNPROXY", HAS_SYNPROXY, SYNPROXY, SYNPROXY + 3, WHOLE],
+  ["HAS_REPLY", HAS_REPLY, REPLY_SRC, HAS, WHOLE],
+  ["HAS_PORTS", HAS_PORTS, 0, 0, 0], // Says that the key has ports; carries nothing.
+];
+
+const flowWords = (l4proto: number): fc.Arbitrary<Uint32Array> =>
+  fc.array(fc.integer({ min: 0, max: WHOLE }), { minLength: FLOW_WORDS, maxLength: FLOW_WORDS }).map((values) => {
+    const words = Uint32Array.from(values);
+    words[PROTO] = protoWord(4, l4proto, 0, 0);
+    return words;
+  });
+
+/** The target as it must be after an update that has `bit` alone. */
+function expected(target: Uint32Array, update: Uint32Array, row: (typeof CARRIED)[number]): Uint32Array {
+  const [, bit, from, end, mask] = row;
+  const words = target.slice();
+  for (let i = from; i < end; i++) words[i] = (target[i] & ~mask) | (update[i] & mask);
+  words[HAS] = target[HAS] | bit;
+  return words;
+}
+
+describe("an update that carries one attribute changes that and nothing else", () => {
+  test.each([...CARRIED])("%s", (...row) => {
+    fc.assert(
+      fc.property(flowWords(IPPROTO_TCP), flowWords(IPPROTO_TCP), (target, update) => {
+        update[HAS] = row[1];
+        const after = target.slice();
+        overlay(after, update);
+        expect(after).toEqual(expected(target, update, row));
+      }),
+    );
+  });
+
+  test("HAS_STATE of DCCP brings the role with it", () => {
+    fc.assert(
+      fc.property(flowWords(IPPROTO_DCCP), flowWords(IPPROTO_DCCP), (target, update) => {
+        update[HAS] = HAS_STATE;
+        const after = target.slice();
+        overlay(after, update);
+        expect(after).toEqual(expected(target, update, ["", HAS_STATE, INFO, INFO + 1, 0xffff]));
+      }),
+    );
+  });
+});
+
+test("no HAS bit of the record is missing from the table above", () => {
+  const all = CARRIED.reduce((bits, [, bit]) => bits | bit, 0);
+  expect(all).toBe(HAS_PORTS * 2 - 1);
+});
+
+test("an update that carries nothing changes nothing", () => {
+  fc.assert(
+    fc.property(flowWords(IPPROTO_TCP), flowWords(IPPROTO_TCP), (target, update) => {
+      update[HAS] = 0;
+      const after = target.slice();
+      overlay(after, update);
+      expect(after).toEqual(target);
+    }),
+  );
+});
+
+test("whatever an update carries, the key stays, what was known stays known, and saying it twice changes no more", () => {
+  fc.assert(
+    fc.property(flowWords(IPPROTO_TCP), flowWords(IPPROTO_TCP), (target, update) => {
+      const once = target.slice();
+      overlay(once, update);
+      expect(once.slice(0, KEY_WORDS)).toEqual(target.slice(0, KEY_WORDS));
+      expect(once[HAS]).toBe((target[HAS] | update[HAS]) >>> 0);
+      const twice = once.slice();
+      overlay(twice, update);
+      expect(twice).toEqual(once);
+    }),
+  );
+});
+
+test("attributes that come one at a time make what they make together", () => {
+  const separate = CARRIED.filter(([, bit]) => bit !== HAS_REPLY); // It covers what the NAT bits cover.
+  const all = separate.reduce((bits, [, bit]) => bits | bit, 0);
+  fc.assert(
+    fc.property(
+      flowWords(IPPROTO_TCP),
+      flowWords(IPPROTO_TCP),
+      fc.shuffledSubarray([...separate], { minLength: separate.length }),
+      (target, update, order) => {
+        const together = target.slice();
+        update[HAS] = all;
+        overlay(together, update);
+        const oneByOne = target.slice();
+        for (const [, bit] of order) {
+          update[HAS] = bit;
+          overlay(oneByOne, update);
+        }
+        expect(oneByOne).toEqual(together);
+      },
+    ),
+  );
+});
