@@ -24,6 +24,6 @@ export const PORT: Limit = { min: 1, max: 65_535, standard: 3780 };
  * socket(7)), hence the highest value; below the lowest one not even a handful of full messages fits.
  */
 const SOCKET_BUFFER_MAX_BYTES = 1_073_741_823;
-export const NETLINK_BUFFER_BYTES: Limit = { min: 65_536, max: SOCKET_BUFFER_MAX_BYTES, standard: 2_097_152 };
+export const NETLINK_BUFFER_BYTES: Limit = { min: 65_536, max: SOCKET_BUFFER_MAX_BYTES, standard: 16_777_216 };
 export const NETLINK_BUFFER_MAX_BYTES: Limit = { min: 65_536, max: SOCKET_BUFFER_MAX_BYTES, standard: 134_217_728 };
 export const LINK_BUFFER_BYTES: Limit = { min: 65_536, max: SOCKET_BUFFER_MAX_BYTES, standard: 8_388_608 };

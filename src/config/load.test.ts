@@ -34,7 +34,7 @@ test("three settings suffice for a pair, the rest has defaults", () => {
     ],
     filter: { ignoreAddresses: [] },
     control: { socket: "/run/ctsync/ctsync.sock" },
-    netlink: { bufferBytes: 2_097_152, bufferMaxBytes: 134_217_728 },
+    netlink: { bufferBytes: 16_777_216, bufferMaxBytes: 134_217_728 },
     log: { level: "info" },
   });
 });

@@ -156,7 +156,7 @@ export class Control {
 
 function* stop(node: Node): Job<Replies["stop"]> {
   node.log.info("asked to stop");
-  yield 0; // After all work that was asked for before.
+  yield 0; // After all work that was asked for before, but for what waits for a peer.
   node.state.stopping = true;
   return { ok: true, value: { pid: process.pid } };
 }

@@ -4,15 +4,18 @@
  */
 import {
   closeSync,
+  fstatSync,
   ftruncateSync,
   lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
+  statSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { dirname } from "node:path";
+import { errnoText } from "../../ffi/errno.ts";
 import { lockExclusive } from "../../ffi/libc.ts";
 import { type Result, refuse, succeed } from "../result.ts";
 
@@ -38,8 +41,13 @@ export function claimInstance(socketPath: string): Result<Instance> {
         "Stop it (ctsync stop), or give this one another control.socket",
     );
   }
+  if (!isAt(fd, lockPath)) {
+    closeSync(fd);
+    return claimInstance(socketPath); // Its last owner removed it between our opening and our locking it.
+  }
   const taken = clearStale(socketPath);
   if (taken !== undefined) {
+    removeIfThere(lockPath);
     closeSync(fd);
     return refuse(taken);
   }
@@ -66,6 +74,11 @@ function clearStale(socketPath: string): string | undefined {
   return undefined;
 }
 
+/** Whether the open file is still the one at this path. */
+function isAt(fd: number, path: string): boolean {
+  return fstatSync(fd).ino === statSync(path, { throwIfNoEntry: false })?.ino;
+}
+
 function removeIfThere(path: string): void {
   try {
     unlinkSync(path);
@@ -74,4 +87,8 @@ function removeIfThere(path: string): void {
   }
 }
 
-const reasonOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? String(error);
+/** "permission denied (EACCES)" */
+function reasonOf(error: unknown): string {
+  const { code, errno } = error as NodeJS.ErrnoException;
+  return code === undefined || errno === undefined ? String(error) : `${errnoText(errno).toLowerCase()} (${code})`;
+}

@@ -1,15 +1,19 @@
 /**
  * Long work in slices: a commit, a reread of the kernel, a bulk. Jobs run one at a time, in the order they came, a slice a
- * turn of the loop, so that none stalls replication and two never mix.
+ * turn of the loop, so that none stalls replication and two never mix. Only a job that waits for a peer lets those behind
+ * it pass: a takeover must not wait for an answer of the firewall that has just died.
  *
- * A job is a generator: it works for a slice and yields how long it has nothing to do (0: go on next turn), or progress; what
- * it returns is its answer.
+ * A job is a generator: it works for a slice and yields how long it has nothing to do (0: go on next turn), that it waits
+ * for a peer, or progress; what it returns is its answer.
  */
 import type { ProgressLine } from "../report.ts";
 import type { Result } from "../result.ts";
 
-/** Milliseconds until the job wants to go on, or progress to tell. */
-export type Slice = number | ProgressLine;
+/** Milliseconds until the job wants to go on, the same while it waits for a peer, or progress to tell. */
+export type Slice = number | PeerWait | ProgressLine;
+export interface PeerWait {
+  readonly peerWaitMs: number;
+}
 export type Job<T> = Generator<Slice, Result<T, Failure<T>>, void>;
 /** Why the work did not succeed, and how far it went. */
 export interface Failure<T> {
@@ -21,8 +25,11 @@ export interface Failure<T> {
 export const SLICE_MS = 2;
 
 interface Waiting {
+  /** True when the job is done. */
   run(nowMs: number): boolean;
   dueMs: number;
+  /** It waits for a peer: those behind it may pass. */
+  givesWay: boolean;
 }
 
 export class Jobs {
@@ -32,9 +39,14 @@ export class Jobs {
     return this.#waiting.length > 0;
   }
 
-  /** When the job in hand wants its next slice. */
+  /** When a job whose turn it is wants its next slice. */
   get dueMs(): number {
-    return this.#waiting[0]?.dueMs ?? Number.POSITIVE_INFINITY;
+    let dueMs = Number.POSITIVE_INFINITY;
+    for (const job of this.#waiting) {
+      dueMs = Math.min(dueMs, job.dueMs);
+      if (!job.givesWay) break;
+    }
+    return dueMs;
   }
 
   /** Queues a job; the answer comes when it is done. A throw inside is a bug and reaches whoever asked. */
@@ -42,12 +54,16 @@ export class Jobs {
     return new Promise((resolve, reject) => {
       const waiting: Waiting = {
         dueMs: 0,
+        givesWay: false,
         run: (nowMs) => {
           try {
             const slice = job.next();
             if (slice.done) resolve(slice.value);
-            else if (typeof slice.value === "number") waiting.dueMs = nowMs + slice.value;
-            else progress(slice.value);
+            else if (typeof slice.value !== "number" && "progress" in slice.value) progress(slice.value);
+            else {
+              waiting.givesWay = typeof slice.value !== "number";
+              waiting.dueMs = nowMs + (typeof slice.value === "number" ? slice.value : slice.value.peerWaitMs);
+            }
             return slice.done ?? false;
           } catch (error) {
             reject(error);
@@ -59,10 +75,13 @@ export class Jobs {
     });
   }
 
-  /** Gives the job in hand its slice. */
+  /** Gives the jobs whose turn it is a slice each: those that wait for a peer, and the first that does not. */
   turn(nowMs: number): void {
-    const job = this.#waiting[0];
-    if (job === undefined || job.dueMs > nowMs) return;
-    if (job.run(nowMs)) this.#waiting.shift();
+    for (let i = 0; i < this.#waiting.length; i++) {
+      const job = this.#waiting[i];
+      const givesWay = job.givesWay;
+      if (job.dueMs <= nowMs && job.run(nowMs)) this.#waiting.splice(i--, 1);
+      if (!givesWay) return;
+    }
   }
 }

@@ -51,6 +51,8 @@ export class Loop {
   readonly #flow = new Flow();
   readonly #watched: number[] = [];
   readonly #bunFd = bunEpollFd();
+  /** The kernel dropped events, and may still. */
+  #overrun = false;
   /** More waits than the last turn could do. */
   #again = true;
 
@@ -127,11 +129,12 @@ export class Loop {
     for (let batch = 0; batch < EVENT_BATCHES_PER_TURN; batch++) {
       const count = events.receive();
       if (count === -Errno.ENOBUFS) {
-        this.#parts.overrun();
+        this.#overrun = true;
         continue;
       }
       if (count <= 0) {
         this.#gather.looked(seen, nowMs);
+        this.#drained();
         return;
       }
       seen += count;
@@ -140,6 +143,13 @@ export class Loop {
     }
     this.#gather.looked(seen, nowMs);
     this.#again = true;
+  }
+
+  /** From an overrun until the socket was empty once, the kernel drops events and says nothing more: only now is a reread whole. */
+  #drained(): void {
+    if (!this.#overrun) return;
+    this.#overrun = false;
+    this.#parts.overrun();
   }
 
   #datagrams(link: Link, peer: number, nowMs: number): void {

@@ -45,30 +45,46 @@ import { overlay } from "./merge.ts";
 
 const WHOLE = 0xffffffff;
 
-/** What each HAS bit lets through: the first word, one past the last, and which bits of them. */
-const CARRIED: readonly (readonly [name: string, bit: number, from: number, end: number, mask: number])[] = [
-  ["HAS_STATUS", HAS_STATUS, STATUS, TIMEOUT, WHOLE],
-  ["HAS_TIMEOUT", HAS_TIMEOUT, TIMEOUT, MARK, WHOLE],
-  ["HAS_MARK", HAS_MARK, MARK, INFO, WHOLE],
-  ["HAS_STATE", HAS_STATE, INFO, INFO + 1, 0xff],
-  ["HAS_WSCALE", HAS_WSCALE, INFO, INFO + 1, 0xffff00],
-  ["HAS_VTAGS", HAS_VTAGS, VTAG_ORIG, LABELS, WHOLE],
-  ["HAS_SNAT_ADDR", HAS_SNAT_ADDR, REPLY_DST, REPLY_PORTS, WHOLE],
-  ["HAS_DNAT_ADDR", HAS_DNAT_ADDR, REPLY_SRC, REPLY_DST, WHOLE],
-  ["HAS_SNAT_PORT", HAS_SNAT_PORT, REPLY_PORTS, HAS, 0xffff],
-  ["HAS_DNAT_PORT", HAS_DNAT_PORT, REPLY_PORTS, HAS, 0xffff0000],
-  ["HAS_LABELS", HAS_LABELS, LABELS, HELPER, WHOLE],
-  ["HAS_HELPER", HAS_HELPER, HELPER, MASTER_PROTO, WHOLE],
-  ["HAS_MASTER", HAS_MASTER, MASTER_PROTO, MASTER_PORTS, WHOLE],
+/** What the attribute of a HAS bit is: the first word, one past the last, and which bits of them. */
+interface Carried {
+  readonly name: string;
+  readonly bit: number;
+  readonly from: number;
+  readonly end: number;
+  readonly mask: number;
+}
+
+const carried = (name: string, bit: number, from: number, end: number, mask = WHOLE): Carried => ({
+  name,
+  bit,
+  from,
+  end,
+  mask,
+});
+
+const CARRIED: readonly Carried[] = [
+  carried("HAS_STATUS", HAS_STATUS, STATUS, TIMEOUT),
+  carried("HAS_TIMEOUT", HAS_TIMEOUT, TIMEOUT, MARK),
+  carried("HAS_MARK", HAS_MARK, MARK, INFO),
+  carried("HAS_STATE", HAS_STATE, INFO, INFO + 1, 0xff),
+  carried("HAS_WSCALE", HAS_WSCALE, INFO, INFO + 1, 0xffff00),
+  carried("HAS_VTAGS", HAS_VTAGS, VTAG_ORIG, LABELS),
+  carried("HAS_SNAT_ADDR", HAS_SNAT_ADDR, REPLY_DST, REPLY_PORTS),
+  carried("HAS_DNAT_ADDR", HAS_DNAT_ADDR, REPLY_SRC, REPLY_DST),
+  carried("HAS_SNAT_PORT", HAS_SNAT_PORT, REPLY_PORTS, HAS, 0xffff),
+  carried("HAS_DNAT_PORT", HAS_DNAT_PORT, REPLY_PORTS, HAS, 0xffff0000),
+  carried("HAS_LABELS", HAS_LABELS, LABELS, HELPER),
+  carried("HAS_HELPER", HAS_HELPER, HELPER, MASTER_PROTO),
+  carried("HAS_MASTER", HAS_MASTER, MASTER_PROTO, MASTER_PORTS),
   // Never without the master.
-  ["HAS_MASTER and HAS_MASTER_PORTS", HAS_MASTER | HAS_MASTER_PORTS, MASTER_PROTO, SEQADJ, WHOLE],
-  ["HAS_SEQADJ", HAS_SEQADJ, SEQADJ, SYNPROXY, WHOLE],
-  ["HAS_SYNPROXY", HAS_SYNPROXY, SYNPROXY, SYNPROXY + 3, WHOLE],
-  ["HAS_REPLY", HAS_REPLY, REPLY_SRC, HAS, WHOLE],
-  ["HAS_PORTS", HAS_PORTS, 0, 0, 0], // Says that the key has ports; carries nothing.
+  carried("HAS_MASTER and HAS_MASTER_PORTS", HAS_MASTER | HAS_MASTER_PORTS, MASTER_PROTO, SEQADJ),
+  carried("HAS_SEQADJ", HAS_SEQADJ, SEQADJ, SYNPROXY),
+  carried("HAS_SYNPROXY", HAS_SYNPROXY, SYNPROXY, SYNPROXY + 3),
+  carried("HAS_REPLY", HAS_REPLY, REPLY_SRC, HAS),
+  carried("HAS_PORTS", HAS_PORTS, 0, 0, 0), // Says that the key has ports; carries nothing.
 ];
 
-const flowWords = (l4proto: number): fc.Arbitrary<Uint32Array> =>
+const flowWords = (l4proto: number): fc.Arbitrary<Uint32Array<ArrayBuffer>> =>
   fc.array(fc.integer({ min: 0, max: WHOLE }), { minLength: FLOW_WORDS, maxLength: FLOW_WORDS }).map((values) => {
     const words = Uint32Array.from(values);
     words[PROTO] = protoWord(4, l4proto, 0, 0);
@@ -76,8 +92,11 @@ const flowWords = (l4proto: number): fc.Arbitrary<Uint32Array> =>
   });
 
 /** The target as it must be after an update that has `bit` alone. */
-function expected(target: Uint32Array, update: Uint32Array, row: (typeof CARRIED)[number]): Uint32Array {
-  const [, bit, from, end, mask] = row;
+function expected(
+  target: Uint32Array,
+  update: Uint32Array,
+  { bit, from, end, mask }: Carried,
+): Uint32Array<ArrayBuffer> {
   const words = target.slice();
   for (let i = from; i < end; i++) words[i] = (target[i] & ~mask) | (update[i] & mask);
   words[HAS] = target[HAS] | bit;
@@ -85,10 +104,10 @@ function expected(target: Uint32Array, update: Uint32Array, row: (typeof CARRIED
 }
 
 describe("an update that carries one attribute changes that and nothing else", () => {
-  test.each([...CARRIED])("%s", (...row) => {
+  test.each([...CARRIED])("$name", (row) => {
     fc.assert(
       fc.property(flowWords(IPPROTO_TCP), flowWords(IPPROTO_TCP), (target, update) => {
-        update[HAS] = row[1];
+        update[HAS] = row.bit;
         const after = target.slice();
         overlay(after, update);
         expect(after).toEqual(expected(target, update, row));
@@ -102,14 +121,14 @@ describe("an update that carries one attribute changes that and nothing else", (
         update[HAS] = HAS_STATE;
         const after = target.slice();
         overlay(after, update);
-        expect(after).toEqual(expected(target, update, ["", HAS_STATE, INFO, INFO + 1, 0xffff]));
+        expect(after).toEqual(expected(target, update, carried("HAS_STATE", HAS_STATE, INFO, INFO + 1, 0xffff)));
       }),
     );
   });
 });
 
 test("no HAS bit of the record is missing from the table above", () => {
-  const all = CARRIED.reduce((bits, [, bit]) => bits | bit, 0);
+  const all = CARRIED.reduce((bits, { bit }) => bits | bit, 0);
   expect(all).toBe(HAS_PORTS * 2 - 1);
 });
 
@@ -139,8 +158,8 @@ test("whatever an update carries, the key stays, what was known stays known, and
 });
 
 test("attributes that come one at a time make what they make together", () => {
-  const separate = CARRIED.filter(([, bit]) => bit !== HAS_REPLY); // It covers what the NAT bits cover.
-  const all = separate.reduce((bits, [, bit]) => bits | bit, 0);
+  const separate = CARRIED.filter(({ bit }) => bit !== HAS_REPLY); // It covers what the NAT bits cover.
+  const all = separate.reduce((bits, { bit }) => bits | bit, 0);
   fc.assert(
     fc.property(
       flowWords(IPPROTO_TCP),
@@ -151,7 +170,7 @@ test("attributes that come one at a time make what they make together", () => {
         update[HAS] = all;
         overlay(together, update);
         const oneByOne = target.slice();
-        for (const [, bit] of order) {
+        for (const { bit } of order) {
           update[HAS] = bit;
           overlay(oneByOne, update);
         }

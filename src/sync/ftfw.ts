@@ -43,8 +43,8 @@ export class Ftfw implements Session {
   readonly #held = new HeldAcks();
   #hello: "init" | "say" | "done" = "init";
   #oweHelloBack = false;
-  /** The last message of the peer said HELLO. */
-  #peerGreets = false;
+  /** The last message of the peer said HELLO; nothing heard yet counts as that. */
+  #peerGreets = true;
   #wantRequest = false;
   #heardMs = Number.NEGATIVE_INFINITY;
   #flowHeardMs = Number.NEGATIVE_INFINITY;
@@ -107,10 +107,11 @@ export class Ftfw implements Session {
     if (!wellFormed(type, flags, from, to)) return "badHeader";
     this.#heardMs = nowMs;
     const greets = (flags & FLAG_HELLO) !== 0;
+    const wasDone = this.#hello === "done";
     if (flags & FLAG_HELLO_BACK && this.#hello === "say") this.#handshakeDone();
     const arrival = greets ? this.#receiver.greeting(seq, nowMs) : this.#receiver.arrival(seq, nowMs);
     if (arrival === "late") return "late";
-    if (greets) this.#hearHello();
+    if (greets) this.#hearHello(wasDone);
     else this.#peerGreets = false;
     if (type !== CTL) this.#flowHeardMs = nowMs;
     const hold = type === CTL && this.#obey(flags, seq, from, to, nowMs);
@@ -173,10 +174,11 @@ export class Ftfw implements Session {
     return flags;
   }
 
-  #hearHello(): void {
+  /** `wasDone`: the handshake was over before this greeting. One that ends it is no restart, even if it is the first heard. */
+  #hearHello(wasDone: boolean): void {
     this.#oweHelloBack = true;
     this.#sender.startOver();
-    if (!this.#peerGreets && this.#hello === "done") {
+    if (!this.#peerGreets && wasDone) {
       this.#counters.peerRestarts++;
       this.#held.clear();
       this.#sender.bulk.begin();

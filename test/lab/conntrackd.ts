@@ -76,7 +76,8 @@ export async function startConntrackd(namespace: Namespace, config: string): Pro
   const { process } = conntrackd;
   const answers = async () => (await namespace.exec([CONNTRACKD, "-C", config, "-s", "runtime"])).status === 0;
   await until(async () => !process.running || (await answers()), READY_DEADLINE_MS, "conntrackd answers");
-  if (!process.running) throw new Error(`conntrackd ended with exit status ${await process.exited}:\n${process.output}`);
+  if (!process.running)
+    throw new Error(`conntrackd ended with exit status ${await process.exited}:\n${process.output}`);
   return conntrackd;
 }
 

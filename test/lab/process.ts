@@ -70,10 +70,14 @@ export class LabProcess {
     }
   }
 
-  /** Writes to its standard input. */
+  /** Writes to its standard input. What is written to a process that has just ended is lost, as on a terminal. */
   write(text: string): void {
-    this.#child.stdin.write(text);
-    this.#child.stdin.flush();
+    try {
+      this.#child.stdin.write(text);
+      Promise.resolve(this.#child.stdin.flush()).catch(allowBrokenPipe);
+    } catch (error) {
+      allowBrokenPipe(error);
+    }
   }
 
   kill(signal: NodeJS.Signals = "SIGKILL"): void {
@@ -112,4 +116,8 @@ export class LabProcess {
     const last = this.lines.slice(-LINES_IN_ERRORS).map((line) => `  | ${line.text}`);
     return [`  ${this.argv.join(" ")} (pid ${this.pid}), last lines:`, ...last].join("\n");
   }
+}
+
+function allowBrokenPipe(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== "EPIPE") throw error;
 }

@@ -2,7 +2,7 @@
  * One node of a pair, whichever program it runs: the real conntrackd, or ctsync. What a test says of one it can say of
  * the other, so a pair is tested both ways round by the same words.
  */
-import { Conntrackd, startConntrackd, writeConntrackdConfig } from "./conntrackd.ts";
+import { type Conntrackd, startConntrackd, writeConntrackdConfig } from "./conntrackd.ts";
 import { type Daemon, startDaemon, writeConfig } from "./ctsync.ts";
 import { type FlowLine, parseFlowLine } from "./flow-line.ts";
 import type { Namespace } from "./namespace.ts";
@@ -159,4 +159,16 @@ export class ConntrackdNode implements SyncNode {
   signal(signal: NodeJS.Signals): void {
     this.conntrackd.process.kill(signal);
   }
+}
+
+/** The two by their program, whatever their roles. */
+export function programsOf(pair: Readonly<Record<"primary" | "backup", SyncNode>>): {
+  ctsync: CtsyncNode;
+  conntrackd: ConntrackdNode;
+} {
+  const nodes = [pair.primary, pair.backup];
+  const ctsync = nodes.find((node) => node instanceof CtsyncNode);
+  const conntrackd = nodes.find((node) => node instanceof ConntrackdNode);
+  if (ctsync === undefined || conntrackd === undefined) throw new Error("the pair is not mixed");
+  return { ctsync, conntrackd };
 }

@@ -6,7 +6,7 @@
  *                                           ┃ 10.0.9.0/24, the sync link
  *                                        backup
  */
-import * as f from "../../src/flow/flow.ts";
+import type * as f from "../../src/flow/flow.ts";
 import { KernelCommit } from "../../src/kernel/commit.ts";
 import { KernelDelete } from "../../src/kernel/delete.ts";
 import { inside } from "../lab/enter.ts";
@@ -15,7 +15,7 @@ import type { Lab } from "../lab/lab.ts";
 import type { Namespace } from "../lab/namespace.ts";
 import { type Program, type SyncNode, startNode } from "../lab/sync-node.ts";
 import { until } from "../lab/until.ts";
-import { table, unwrap } from "./kernel-table.ts";
+import { unwrap } from "./kernel-table.ts";
 
 export const SYNC = "eth2";
 /** Longer than reliable mode needs to repair a link that lost much: its timers are of one second. */
@@ -74,7 +74,10 @@ export async function startPair(lab: Lab, [primary, backup]: readonly [Program, 
     interface: name,
     addresses,
   });
-  await lab.link(end(a, "eth0", "10.1.0.2/24", "2001:db8:1::2/64"), end(left, "eth0", "10.1.0.1/24", "2001:db8:1::1/64"));
+  await lab.link(
+    end(a, "eth0", "10.1.0.2/24", "2001:db8:1::2/64"),
+    end(left, "eth0", "10.1.0.1/24", "2001:db8:1::1/64"),
+  );
   await lab.link(
     end(b, "eth0", "10.2.0.2/24", "10.2.0.3/24", "2001:db8:2::2/64"),
     end(left, "eth1", "10.2.0.1/24", "2001:db8:2::1/64"),
@@ -104,7 +107,8 @@ export async function greeted({ primary, backup }: Pair): Promise<void> {
 }
 
 /** The firewalls' own flows, which neither program synchronises: the sync link's among them. */
-const isOwn = ({ orig, reply }: FlowLine): boolean => /=(10\.0\.9\.|127\.|fe80:|10\.[12]\.0\.1 )/.test(`${orig} ${reply} `);
+const isOwn = ({ orig, reply }: FlowLine): boolean =>
+  /=(10\.0\.9\.|127\.|fe80:|10\.[12]\.0\.1 )/.test(`${orig} ${reply} `);
 
 /** The kernel's table as conntrack(8) prints it: an oracle that shares nothing with either program. */
 export async function kernelLines(namespace: Namespace): Promise<FlowLine[]> {

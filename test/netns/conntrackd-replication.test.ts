@@ -6,16 +6,20 @@ import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import * as f from "../../src/flow/flow.ts";
 import { Lab } from "../lab/lab.ts";
 import { Loss } from "../lab/loss.ts";
-import { BOTH_WAYS_ROUND, converged, insert, type Pair, remove, startPair, SYNC } from "./conntrackd-pair.ts";
+import { until } from "../lab/until.ts";
+import { BOTH_WAYS_ROUND, converged, insert, type Pair, remove, SYNC, startPair } from "./conntrackd-pair.ts";
 import { sendTraffic } from "./conntrackd-traffic.ts";
 import { EVERY_KIND, flowOf } from "./kernel-traffic.ts";
 
+const GENERATE = `${import.meta.dir}/../lab/generate.ts`;
+const DEADLINE_MS = 10_000;
 const LOST_PERCENT = 20;
 const TCP_CLOSE_WAIT = 5;
 
 describe.each(BOTH_WAYS_ROUND)("%s is primary, %s is backup", (primary, backup) => {
   let lab: Lab;
   let pair: Pair;
+  let lostCount = 0;
   const flows = EVERY_KIND.map(([, wanted]) => flowOf(wanted));
 
   beforeAll(async () => {
@@ -31,7 +35,10 @@ describe.each(BOTH_WAYS_ROUND)("%s is primary, %s is backup", (primary, backup) 
       await Loss.of(pair.backup.namespace, SYNC, LOST_PERCENT),
     ];
     await work();
-    for (const loss of losses) await loss.heal();
+    for (const loss of losses) {
+      lostCount += await loss.lostCount();
+      await loss.heal();
+    }
     await converged(pair);
   }
 
@@ -52,7 +59,40 @@ describe.each(BOTH_WAYS_ROUND)("%s is primary, %s is backup", (primary, backup) 
   });
 
   test("destroys of every second one", async () => {
-    await whileLosing(() => remove(pair.primary.namespace, flows.filter((_, i) => i % 2 === 0)));
+    await whileLosing(() =>
+      remove(
+        pair.primary.namespace,
+        flows.filter((_, i) => i % 2 === 0),
+      ),
+    );
+  });
+
+  test("thousands of flows that come, change and go", async () => {
+    const { namespace } = pair.primary;
+    const generate = (count: number, action: string, ...options: string[]) =>
+      namespace.run([process.execPath, GENERATE, "--count", `${count}`, "--action", action, ...options]);
+    await whileLosing(async () => {
+      await generate(3_000, "insert", "--snat");
+      await generate(3_000, "update", "--snat", "--mark", "7");
+      await generate(1_000, "delete", "--snat");
+    });
+    expect(lostCount).toBeGreaterThan(0);
+  });
+
+  test("GRE and UDP-Lite between two hosts are one entry for the backup, and its end is that of all: so the protocol", async () => {
+    const [source, other] = [240, 241];
+    const tunnels = [5, 6].map((key) => flowOf({ l4proto: f.IPPROTO_GRE, source, ports: f.portsWord(0, key) }));
+    const streams = [7, 8].map((port) => flowOf({ l4proto: f.IPPROTO_UDPLITE, source, ports: f.portsWord(port, 9) }));
+    const held = async () =>
+      (await pair.backup.external()).filter(({ orig }) => orig.includes("src=10.0.0.240 ")).length;
+    insert(pair.primary.namespace, [...tunnels, ...streams]);
+    await converged(pair);
+    expect(await held()).toBe(2);
+    remove(pair.primary.namespace, [tunnels[0]!, streams[0]!]);
+    await until(async () => (await held()) === 0, DEADLINE_MS, "the backup has lost all four");
+    remove(pair.primary.namespace, [tunnels[1]!, streams[1]!]);
+    insert(pair.primary.namespace, [flowOf({ l4proto: f.IPPROTO_UDP, source: other })]);
+    await converged(pair);
   });
 
   test("neither refused a message", async () => {

@@ -111,7 +111,9 @@ export function kernelFlows(side: Side): string[] {
 export async function replicated(from: Side, to: Side, deadlineMs = DEADLINE_MS): Promise<void> {
   const differing = async (): Promise<boolean> => {
     const wanted = kernelFlows(from);
-    return Bun.deepEquals(await cached(to, "external"), wanted) && Bun.deepEquals(await cached(from, "internal"), wanted);
+    return (
+      Bun.deepEquals(await cached(to, "external"), wanted) && Bun.deepEquals(await cached(from, "internal"), wanted)
+    );
   };
   await until(differing, deadlineMs, `${to.namespace.name} holds what the kernel of ${from.namespace.name} has`);
 }

@@ -1,13 +1,15 @@
 /** What can stand in a daemon's way when it starts: one sentence that says what to do, and nothing is left behind. */
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CTSYNC, type Daemon } from "../lab/ctsync.ts";
 import type { Outcome } from "../lab/execute.ts";
 import { Lab } from "../lab/lab.ts";
 import { until } from "../lab/until.ts";
-import { ask, DEADLINE_MS, insert, makeSides, type Side, start, statusOf } from "./daemon-pair.ts";
+import { DEADLINE_MS, insert, makeSides, type Side, start, statusOf } from "./daemon-pair.ts";
 import { flowOf } from "./kernel-traffic.ts";
+
+setDefaultTimeout(60_000);
 
 let lab: Lab;
 let side: Side;
@@ -79,7 +81,7 @@ test("without CAP_NET_ADMIN it says so", async () => {
 });
 
 test("CAP_NET_ADMIN alone is enough", async () => {
-  const drop = ["setpriv", "--bounding-set", "-all,+net_admin,+net_raw", "--inh-caps", "-all"];
+  const drop = ["setpriv", "--bounding-set", "-all,+net_admin", "--inh-caps", "-all"];
   const daemon = side.namespace.spawn([...drop, CTSYNC, "daemon", "--config", side.config]);
   await daemon.waitForLine(/info: read \d+ flows from the kernel/, DEADLINE_MS);
   await daemon.waitForLine(/info: link sync: 10\.0\.9\.1 to 10\.0\.9\.2 port 3780/, DEADLINE_MS);
@@ -132,16 +134,14 @@ test.each([
 });
 
 test.each([
-  ["a directory that nobody may write to", "/proc/ctsync.sock", "ENOENT"],
-  ["a file for a directory", "/dev/null/ctsync.sock", "EEXIST|ENOTDIR"],
-])("%s: the socket cannot be made", async (_, socket, code) => {
+  ["in a directory where nobody may make files", "/proc/ctsync.sock", "no such file or directory (ENOENT)"],
+  ["below a file", "/dev/null/ctsync.sock", "file exists (EEXIST)"],
+])("%s the socket cannot be made", async (_, socket, reason) => {
   const outcome = await daemonEnds(await withSocket(socket));
   expect(outcome.status).toBe(1);
-  const [line, ...more] = said(outcome);
-  expect(line).toMatch(
-    new RegExp(`^error: cannot make the control socket ${socket}: (${code})\\. Choose another control\\.socket$`),
-  );
-  expect(more).toEqual([]);
+  expect(said(outcome)).toEqual([
+    `error: cannot make the control socket ${socket}: ${reason}. Choose another control.socket`,
+  ]);
 });
 
 test("a missing directory of the socket is made", async () => {
@@ -156,10 +156,4 @@ test("only its owner may open the control socket", async () => {
   await started();
   expect(statSync(side.socket).mode & 0o777).toBe(0o600);
   expect(statSync(`${side.socket}.lock`).mode & 0o777).toBe(0o600);
-  const asNobody = await side.namespace.exec([
-    ...["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"],
-    ...["curl", "--silent", "--show-error", "--unix-socket", side.socket, "http://ctsync/v1/status"],
-  ]);
-  expect(asNobody.status).toBe(7); // curl's "failed to connect".
-  expect((await ask(side, "GET", "/v1/status")).status).toBe(200);
 });

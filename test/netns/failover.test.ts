@@ -64,7 +64,7 @@ class Node {
 }
 
 /** Connections of every kind through the firewalls, all of them in use but one. */
-class Connections {
+class Connections implements AsyncDisposable {
   readonly sessions: Readonly<Record<string, LineSession>>;
   readonly ping: LabProcess;
   /** A TCP connection that says something only when asked to. */
@@ -101,6 +101,10 @@ class Connections {
     await this.ping.waitForLine(/^64 bytes from /, DEADLINE_MS, this.ping.lines.length);
     this.idle.write(`${++this.#idleLines}\n`);
     await this.idle.waitForLine(new RegExp(`^answer ${this.#idleLines}$`), DEADLINE_MS);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const session of Object.values(this.sessions)) await session.close();
   }
 
   gapsMs(sinceMs: number): Record<string, number> {
@@ -150,6 +154,13 @@ async function replicated(from: Node, to: Node): Promise<void> {
   await until(holdsAll, DEADLINE_MS, "the backup holds what the primary has");
 }
 
+/** A UDP flow that is answered for two seconds becomes a stream; from then on no flow changes but its timeout. */
+async function knowsUdpStream(daemon: Daemon): Promise<void> {
+  const isStream = (line: string) => line.startsWith("udp ") && line.includes("[ASSURED]");
+  const known = async () => (await daemon.dump("external")).some(isStream);
+  await until(known, DEADLINE_MS, "the UDP stream is assured, and the backup knows");
+}
+
 test(
   "connections of every kind survive the death of their firewall, and its return",
   async () => {
@@ -164,8 +175,9 @@ test(
     const backup = await Node.start(fw2);
     await backup.startKeepalived("instance");
 
-    const connections = await Connections.open(firewalls);
+    await using connections = await Connections.open(firewalls);
     await replicated(primary, backup);
+    await knowsUdpStream(backup.daemon);
     const before = await flowsOf(fw1);
     const readMs = performance.now();
     expect(before.size).toBe(6);

@@ -17,10 +17,12 @@ export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
   const startMs = monotonicMs();
   node.state.role = role;
   node.log.info(`keepalived says ${role}`);
-  const steps = yield* role === "master" ? toMaster(node) : role === "backup" ? toBackup(node) : toFault(node);
+  const steps = yield* role === "master" ? toMaster(node) : role === "backup" ? toBackup(node) : toFault(node, role);
   const failed = steps.filter(({ ok }) => !ok);
   const milliseconds = Math.round(monotonicMs() - startMs);
-  node.state.lastRoleChange = { role, ok: failed.length === 0, milliseconds, atMs: monotonicMs() };
+  // A newer word of keepalived may have passed while this one waited for the peer.
+  if (node.state.role === role)
+    node.state.lastRoleChange = { role, ok: failed.length === 0, milliseconds, atMs: monotonicMs() };
   const report = { role, steps };
   if (failed.length === 0) return succeed(report);
   return refuse({ error: failed.map(({ step, text }) => `${step}: ${text}`).join("; "), value: report });
@@ -28,13 +30,18 @@ export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
 
 function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
   return [
-    logged(node, yield* stepOf("commit", commit(node), (done) => `committed ${flows(done.committed + done.updated)}`)),
     logged(
       node,
+      "master",
+      yield* stepOf("commit", commit(node), (done) => `committed ${flows(done.committed + done.updated)}`),
+    ),
+    logged(
+      node,
+      "master",
       yield* stepOf("flush", flush(node, "external"), (done) => `${flows(done.removed)} left the external cache`),
     ),
-    logged(node, yield* stepOf("resync", resync(node), (done) => `read ${flows(done.read)} from the kernel`)),
-    logged(node, yield* bulkStep(node)),
+    logged(node, "master", yield* stepOf("resync", resync(node), (done) => `read ${flows(done.read)} from the kernel`)),
+    logged(node, "master", yield* bulkStep(node)),
   ];
 }
 
@@ -46,21 +53,21 @@ function* bulkStep(node: Node): Generator<Slice, NotifyStep, void> {
 
 function* toBackup(node: Node): Generator<Slice, NotifyStep[], void> {
   return [
-    logged(node, yield* timersStep(node)),
-    logged(node, yield* stepOf("request", request(node), (done) => `received ${flows(done.received)}`)),
+    logged(node, "backup", yield* timersStep(node)),
+    logged(node, "backup", yield* stepOf("request", request(node), (done) => `received ${flows(done.received)}`)),
   ];
 }
 
-function* toFault(node: Node): Generator<Slice, NotifyStep[], void> {
-  return [logged(node, yield* timersStep(node))];
+function* toFault(node: Node, role: NotifyRole): Generator<Slice, NotifyStep[], void> {
+  return [logged(node, role, yield* timersStep(node))];
 }
 
 const flows = (count: number): string => (count === 1 ? "1 flow" : `${count} flows`);
 
 /** Each step is logged when it is done: the last one of a takeover may wait for a dead peer. */
-function logged(node: Node, done: NotifyStep): NotifyStep {
+function logged(node: Node, role: NotifyRole, done: NotifyStep): NotifyStep {
   const { step, ok, text, milliseconds } = done;
-  node.log[ok ? "info" : "warning"](`${node.state.role}: ${step}: ${text} (${milliseconds} ms)`);
+  node.log[ok ? "info" : "warning"](`${role}: ${step}: ${text} (${milliseconds} ms)`);
   return done;
 }
 

@@ -9,7 +9,7 @@ import type { Node } from "../node.ts";
 
 /** Longer than a living peer is ever silent. */
 const ANSWER_MS = 3_500;
-const LOOK_MS = 2;
+const WAIT = { peerWaitMs: 2 } as const;
 
 export function* bulk(node: Node): Job<BulkReport> {
   const { replica } = node;
@@ -58,7 +58,7 @@ function* whileHeard(
     return !asked[i] || (session.peerState(nowMs) !== "connected" && nowMs - startMs > ANSWER_MS);
   };
   while (sessions.some((session, i) => !isDone(session) && !gaveUp(session, i))) {
-    yield LOOK_MS;
+    yield WAIT;
     if (monotonicMs() - toldMs < 200) continue;
     toldMs = monotonicMs();
     yield progress();

@@ -1,0 +1,55 @@
+/**
+ * What systemd would do with the unit file, as far as a lab without systemd can: its runtime directory, a user of its
+ * own, exactly the capabilities it names, no way to gain others, and the socket that hears READY=1.
+ */
+import type { LabProcess } from "../lab/process.ts";
+import { until } from "../lab/until.ts";
+import type { Machine } from "./readme-machine.ts";
+
+export const UNIT_PATH = "/etc/systemd/system/ctsync.service";
+
+/** Any user that owns nothing will do. */
+const USER = "64123";
+const READY_DEADLINE_MS = 10_000;
+
+export interface Unit {
+  readonly command: readonly string[];
+  readonly capabilities: readonly string[];
+  readonly runtimeDirectory: string;
+}
+
+export function parseUnit(text: string): Unit {
+  const value = (key: string): string => {
+    const found = new RegExp(`^${key}=(.+)$`, "m").exec(text)?.[1];
+    if (found === undefined) throw new Error(`the unit says nothing of ${key}`);
+    return found;
+  };
+  if (value("Type") !== "notify") throw new Error("the unit is not of Type=notify");
+  if (value("AmbientCapabilities") !== value("CapabilityBoundingSet"))
+    throw new Error("the unit's capabilities differ");
+  return {
+    command: value("ExecStart").split(" "),
+    capabilities: value("AmbientCapabilities").split(" "),
+    runtimeDirectory: `/run/${value("RuntimeDirectory")}`,
+  };
+}
+
+/** Starts the unit's daemon, and returns once it has said that it is ready. */
+export async function startUnit(machine: Machine): Promise<LabProcess> {
+  const { command, capabilities, runtimeDirectory } = parseUnit(await machine.run(`cat ${UNIT_PATH}`));
+  await machine.run(`install -d -o ${USER} -g ${USER} ${runtimeDirectory}`);
+  const [socket, heard] = ["/run/notify", "/run/notified"];
+  machine.spawn(["socat", "-u", `UNIX-RECV:${socket},mode=0777`, `CREATE:${heard}`]);
+  await until(() => machine.exists(socket), READY_DEADLINE_MS, "somebody listens in systemd's place");
+  const only = capabilities.map((name) => `,+${name.replace("CAP_", "").toLowerCase()}`).join("");
+  const daemon = machine.spawn([
+    ...["env", "--chdir=/", `NOTIFY_SOCKET=${socket}`, "WATCHDOG_USEC=30000000"],
+    ...["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--clear-groups", "--no-new-privs"],
+    ...[`--inh-caps=-all${only}`, `--ambient-caps=-all${only}`, `--bounding-set=-all${only}`],
+    ...command,
+  ]);
+  const isReady = async () => (await machine.exec(["grep", "-q", "READY=1", heard])).status === 0;
+  await until(async () => !daemon.running || (await isReady()), READY_DEADLINE_MS, "the daemon says that it is ready");
+  if (!daemon.running) throw new Error(`the daemon ended with exit status ${await daemon.exited}:\n${daemon.output}`);
+  return daemon;
+}
