@@ -10,6 +10,7 @@
 import { ExternalCache } from "./cache/external.ts";
 import { FlowHash } from "./cache/hash.ts";
 import { DEAD, FRESH, InternalCache } from "./cache/internal.ts";
+import { StaleFlows } from "./cache/stale-flows.ts";
 import type { AddressFilter } from "./filter/address-filter.ts";
 import { Flow } from "./flow/flow.ts";
 import { ReplicaCounters } from "./replica-counters.ts";
@@ -49,6 +50,8 @@ export interface ReplicaOptions {
   /** Flows that each cache holds. */
   readonly flowsMax: number;
   readonly filter: AddressFilter;
+  /** How long flows are kept of which a peer that was asked for all it has did not tell. */
+  readonly staleMs: number;
   /** Key of the hash tables: two random 32-bit numbers. */
   readonly hashKey: readonly [number, number];
   /** Makes the state towards each peer, by peer number; 8 peers at most. */
@@ -75,6 +78,7 @@ export class Replica {
   readonly sessions: readonly Session[];
   readonly counters = new ReplicaCounters();
   readonly #filter: AddressFilter;
+  readonly #stale: readonly StaleFlows[];
   readonly #received = new Flow();
   readonly #sent = new Flow();
 
@@ -84,6 +88,7 @@ export class Replica {
     this.external = new ExternalCache(options.flowsMax, hash);
     this.#filter = options.filter;
     this.sessions = options.sessions.map((session, peer) => session(this.internal.ownerFor(peer)));
+    this.#stale = options.sessions.map((_, peer) => new StaleFlows(this.external, peer, options.staleMs));
   }
 
   /** An event of our kernel: `kind` is EVENT_NEW, EVENT_UPDATE or EVENT_DESTROY. */
@@ -130,18 +135,24 @@ export class Replica {
         return;
       }
       if (headerVersion(view, at) !== PROTOCOL_VERSION) wire.badVersion++;
-      else this.#message(this.sessions[peer], view, at, bytes, nowMs);
+      else this.#message(peer, view, at, bytes, nowMs);
       at += bytes;
     }
   }
 
   tick(nowMs: number): void {
-    for (const session of this.sessions) session.tick(nowMs);
+    for (let peer = 0; peer < this.sessions.length; peer++) {
+      const session = this.sessions[peer];
+      session.tick(nowMs);
+      const { requests, requestsAnswered } = session;
+      this.counters.cache.externalStale += this.#stale[peer].tick(requests, requestsAnswered, nowMs);
+    }
   }
 
   nextDueMs(nowMs: number): number {
     let due = Number.POSITIVE_INFINITY;
     for (const session of this.sessions) due = Math.min(due, session.nextDueMs(nowMs));
+    for (const stale of this.#stale) due = Math.min(due, stale.dueMs);
     return due;
   }
 
@@ -202,7 +213,8 @@ export class Replica {
     for (const session of this.sessions) session.changed(slot);
   }
 
-  #message(session: Session, view: DataView, at: number, bytes: number, nowMs: number): void {
+  #message(peer: number, view: DataView, at: number, bytes: number, nowMs: number): void {
+    const session = this.sessions[peer];
     const wire = this.counters.wire;
     wire.messages++;
     const type = headerType(view, at);
@@ -223,16 +235,18 @@ export class Replica {
     }
     if (type === CTL) return;
     if (type > CT_DESTROY) wire.expectationsIgnored++;
-    else this.#learn(type, nowMs);
+    else this.#learn(type, peer, nowMs);
   }
 
-  #learn(type: number, nowMs: number): void {
+  #learn(type: number, peer: number, nowMs: number): void {
     const cache = this.counters.cache;
     this.counters.wire.flowsReceived++;
     if (type === CT_DESTROY) {
       if (!this.external.destroy(this.#received)) cache.externalUnknown++;
     } else if (
-      type === CT_NEW ? !this.external.create(this.#received, nowMs) : !this.external.update(this.#received, nowMs)
+      type === CT_NEW
+        ? !this.external.create(this.#received, nowMs, peer)
+        : !this.external.update(this.#received, nowMs, peer)
     ) {
       cache.externalFull++;
     }

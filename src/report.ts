@@ -119,10 +119,15 @@ export interface ResetTimersReport {
   readonly seconds: number;
 }
 
+export interface RestoreTimersReport {
+  readonly restored: number;
+  readonly failed: number;
+}
+
 export type NotifyRole = Exclude<Role, "unknown">;
 
 export interface NotifyStep {
-  readonly step: "commit" | "flush" | "resync" | "bulk" | "reset-timers" | "request";
+  readonly step: "commit" | "flush" | "resync" | "bulk" | "reset-timers" | "restore-timers" | "request";
   readonly ok: boolean;
   readonly text: string;
   readonly milliseconds: number;

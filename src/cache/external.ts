@@ -12,16 +12,25 @@ import { FlowTable } from "./flow-table.ts";
 import type { FlowHash } from "./hash.ts";
 import { remainingSeconds } from "./remaining.ts";
 
+const PEERS_MAX = 8;
+
 export class ExternalCache {
   readonly #table: FlowTable;
   readonly #createdSeconds: Uint32Array;
   readonly #updatedSeconds: Uint32Array;
+  /** Which peer told of the flow last, and in which round (stale-flows.ts). */
+  readonly #peerOf: Uint8Array;
+  readonly #roundOf: Uint8Array;
+  /** The round of each peer. After 255 it starts over: a flow of an old round may then pass for one of this. */
+  readonly #rounds = new Uint8Array(PEERS_MAX);
   readonly #scratch = new Flow();
 
   constructor(flowsMax: number, hash: FlowHash) {
     this.#table = new FlowTable(flowsMax, hash);
     this.#createdSeconds = new Uint32Array(flowsMax);
     this.#updatedSeconds = new Uint32Array(flowsMax);
+    this.#peerOf = new Uint8Array(flowsMax);
+    this.#roundOf = new Uint8Array(flowsMax);
   }
 
   get count(): number {
@@ -32,28 +41,28 @@ export class ExternalCache {
     return this.#table.find(flow.words);
   }
 
-  /** False when the cache is full and the flow is not in it. */
-  create(flow: Flow, nowMs: number): boolean {
+  /** False when the cache is full and the flow is not in it. `peer`: who tells of it. */
+  create(flow: Flow, nowMs: number, peer = 0): boolean {
     deriveReply(flow.words);
     let slot = this.#table.find(flow.words);
     if (slot >= 0) this.#table.write(slot, flow.words);
     else slot = this.#table.insert(flow.words);
     if (slot < 0) return false;
     this.#createdSeconds[slot] = nowMs / 1000;
-    this.#updatedSeconds[slot] = nowMs / 1000;
+    this.#told(slot, peer, nowMs);
     return true;
   }
 
-  /** False when the cache is full and the flow is not in it. */
-  update(flow: Flow, nowMs: number): boolean {
+  /** As `create`, but what was known and is not told again stays. */
+  update(flow: Flow, nowMs: number, peer = 0): boolean {
     const slot = this.#table.find(flow.words);
-    if (slot < 0) return this.create(flow, nowMs);
+    if (slot < 0) return this.create(flow, nowMs, peer);
     const known = this.#scratch;
     this.#table.read(slot, known);
     overlay(known.words, flow.words);
     deriveReply(known.words);
     this.#table.write(slot, known.words);
-    this.#updatedSeconds[slot] = nowMs / 1000;
+    this.#told(slot, peer, nowMs);
     return true;
   }
 
@@ -84,5 +93,30 @@ export class ExternalCache {
   /** The first used slot from `from` on, or -1. */
   nextLive(from: number): number {
     return this.#table.nextUsed(from);
+  }
+
+  isUsed(slot: number): boolean {
+    return this.#table.isUsed(slot);
+  }
+
+  /** One past the highest slot ever used. */
+  get slotsEnd(): number {
+    return this.#table.end;
+  }
+
+  /** The peer is asked for all it has: what it tells of from now on is of a new round. */
+  beginRound(peer: number): void {
+    this.#rounds[peer]++;
+  }
+
+  /** Whether the peer told of the flow in `slot` last, and not in this round. */
+  isStale(slot: number, peer: number): boolean {
+    return this.#peerOf[slot] === peer && this.#roundOf[slot] !== this.#rounds[peer] && this.#table.isUsed(slot);
+  }
+
+  #told(slot: number, peer: number, nowMs: number): void {
+    this.#updatedSeconds[slot] = nowMs / 1000;
+    this.#peerOf[slot] = peer;
+    this.#roundOf[slot] = this.#rounds[peer];
   }
 }

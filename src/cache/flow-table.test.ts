@@ -40,6 +40,11 @@ function expectEqual(flows: FlowTable, model: ReadonlyMap<string, Flow>): void {
 function expectAllReusable(flows: FlowTable): void {
   const slots = new Set<number>();
   for (let host = 0; host < flows.flowsMax; host++) slots.add(flows.insert(wideAndRare(host).words));
+  const read = new Flow();
+  for (let host = 0; host < flows.flowsMax; host++) {
+    flows.read(flows.find(wideAndRare(host).words), read);
+    expect(read.words).toEqual(wideAndRare(host).words);
+  }
   expect(slots.size).toBe(flows.flowsMax);
   expect(slots.has(-1)).toBe(false);
   expect(flows.insert(wideAndRare(flows.flowsMax).words)).toBe(-1);

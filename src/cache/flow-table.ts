@@ -172,6 +172,15 @@ export class FlowTable {
     this.#slots.give(slot);
   }
 
+  /** One past the highest slot ever used. */
+  get end(): number {
+    return this.#slots.end;
+  }
+
+  isUsed(slot: number): boolean {
+    return this.#slots.words[slot * WORDS] !== 0;
+  }
+
   /** The first used slot that is not before `from`, or -1. Flows that are added meanwhile may or may not be met. */
   nextUsed(from: number): number {
     const table = this.#slots.words;

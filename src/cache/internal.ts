@@ -3,7 +3,7 @@
  *
  * A flow is *fresh* until every peer has acknowledged it, *alive* from then on, *dead* after its destroy event. What is
  * announced of it is its state at the moment of sending, so the three are the sync protocol's CT_NEW, CT_UPDATE and
- * CT_DESTROY. CT_NEW makes the peer forget what it knew under the same tuple; an update would mix with it (D-004).
+ * CT_DESTROY. CT_NEW makes the peer forget what it knew under the same tuple; an update would mix with it (D-002).
  * A dead flow keeps its slot, and with it what the destroy message must say, until every peer has it (`release`); if its
  * tuple comes back before that, the slot starts a new life.
  *

@@ -11,7 +11,14 @@ import { ReceiveBatch } from "../../ffi/receive-batch.ts";
 import { SendBatch } from "../../ffi/send-batch.ts";
 import { bind, openSocket, SOCK_DGRAM } from "../../ffi/socket.ts";
 import { AF_INET, AF_INET6, inet6Address, inetAddress } from "../../ffi/socket-address.ts";
-import { bindToDevice, getOption, Option, type SocketOption, setOption, socketDrops } from "../../ffi/socket-options.ts";
+import {
+  bindToDevice,
+  getOption,
+  Option,
+  type SocketOption,
+  setOption,
+  socketDrops,
+} from "../../ffi/socket-options.ts";
 import type { Address } from "../config/address.ts";
 import type { LinkConfig } from "../config/load.ts";
 import type { LinkState } from "../kernel/addresses.ts";

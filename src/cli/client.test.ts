@@ -12,8 +12,16 @@ const FAILURES = [
 type Done = readonly [words: readonly string[], value: object, stdout: string, body?: object];
 
 const DONE: readonly Done[] = [
-  [["commit"], { committed: 1200, updated: 0, failed: 0, failures: [], milliseconds: 9 }, "committed 1200 flows\n"],
-  [["commit"], { committed: 1, updated: 0, failed: 0, failures: [], milliseconds: 9 }, "committed 1 flow\n"],
+  [
+    ["commit"],
+    { committed: 1200, updated: 0, failed: 0, failures: [], lessened: [], milliseconds: 9 },
+    "committed 1200 flows\n",
+  ],
+  [
+    ["commit"],
+    { committed: 1, updated: 0, failed: 0, failures: [], lessened: [{ without: "helper", count: 1 }], milliseconds: 9 },
+    "committed 1 flow\n1 flow without helper, which this kernel does not have\n",
+  ],
   [["flush"], { removed: 7 }, "removed 7 flows from both caches\n", { what: "caches" }],
   [["flush", "internal"], { removed: 7 }, "removed 7 flows from the internal cache\n", { what: "internal" }],
   [["flush", "--external"], { removed: 1 }, "removed 1 flow from the external cache\n", { what: "external" }],
@@ -49,13 +57,17 @@ test.each(DONE)("%j done", async (words, value, stdout, body = {}) => {
 test.each([
   [
     "commit",
-    { ok: true, value: { committed: 1197, updated: 3, failed: 3, failures: FAILURES, milliseconds: 9 } },
+    { ok: true, value: { committed: 1197, updated: 3, failed: 3, failures: FAILURES, lessened: [], milliseconds: 9 } },
     "committed 1200 flows (3 already in the kernel, updated in place), 3 refused\n",
     "refused 1 flow: the helper is not loaded (ENOENT)\nrefused 2 flows: the table is full (ENOMEM)\n",
   ],
   [
     "commit",
-    { ok: false, error: "the kernel's table is full", value: { committed: 0, updated: 0, failed: 2, failures: [] } },
+    {
+      ok: false,
+      error: "the kernel's table is full",
+      value: { committed: 0, updated: 0, failed: 2, failures: [], lessened: [] },
+    },
     "committed 0 flows, 2 refused\n",
     "ctsync commit: the kernel's table is full\n",
   ],

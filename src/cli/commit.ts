@@ -23,6 +23,9 @@ already is updated in place. The external cache is left as it is. Fails when the
       const updated = report.updated === 0 ? "" : ` (${report.updated} already in the kernel, updated in place)`;
       const refused = report.failed === 0 ? "" : `, ${report.failed} refused`;
       console.log(`committed ${counted(report.committed + report.updated, "flow")}${updated}${refused}`);
+      for (const { count, without } of report.lessened) {
+        console.log(`${counted(count, "flow")} without ${without}, which this kernel does not have`);
+      }
       for (const { count, reason, errno } of report.failures) {
         console.error(`refused ${counted(count, "flow")}: ${reason} (${errno})`);
       }

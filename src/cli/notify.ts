@@ -22,8 +22,8 @@ export default defineCommand({
     name: "notify",
     description: `Tell the daemon which role this node has now: keepalived's notify script
 
-  notify "/usr/bin/ctsync notify"      in a vrrp_sync_group or vrrp_instance of keepalived.conf
-  ctsync notify master                 the same, by hand
+  notify "/usr/local/sbin/ctsync notify"  in a vrrp_sync_group or vrrp_instance of keepalived.conf
+  ctsync notify master                    the same, by hand
 
 master  commits the external cache to the kernel, empties it, rereads the kernel and sends all to the peer
 backup  shortens the kernel's timers and asks the peer for everything

@@ -14,7 +14,10 @@ export const RESEND_QUEUE_MESSAGES: Limit = { min: 16, max: 16_777_216, standard
 /** Messages received before an acknowledgement is due, however busy the link. */
 export const ACK_WINDOW_MESSAGES: Limit = { min: 1, max: 65_535, standard: 300 };
 
-/** What `reset-timers` shortens the kernel's timers to. */
+/**
+ * What `reset-timers` shortens the kernel's timers to, and how long flows are kept that a peer does not name any more when
+ * it is asked for all it has.
+ */
 export const PURGE_TIMEOUT_SECONDS: Limit = { min: 1, max: 86_400, standard: 60 };
 
 export const PORT: Limit = { min: 1, max: 65_535, standard: 3780 };

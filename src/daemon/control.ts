@@ -36,10 +36,7 @@ export class Control {
       this.#server = Bun.serve({
         unix: socketPath,
         maxRequestBodySize: BODY_BYTES_MAX,
-        fetch: (incoming, server) => {
-          server.timeout(incoming, 0); // A commit or a slow reader takes as long as it takes.
-          return this.#answer(incoming);
-        },
+        fetch: (incoming, server) => this.#answer(incoming, () => server.timeout(incoming, 0)),
         error: (error) => refusal(500, `internal error: ${error.message}`),
       });
     } finally {
@@ -58,15 +55,20 @@ export class Control {
     await this.#server.stop(true);
   }
 
-  async #answer(incoming: Request): Promise<Response> {
+  /** `patiently`: from then on a commit or a slow reader takes as long as it takes; the request itself must come soon. */
+  async #answer(incoming: Request, patiently: () => void): Promise<Response> {
     const url = new URL(incoming.url);
     const [, version, command] = url.pathname.split("/");
     if (version !== "v1" || command === undefined) return refusal(404, `there is no ${url.pathname}`);
     if (incoming.method === "GET" && command === "status") return Response.json(statusReport(this.#node));
-    if (incoming.method === "GET" && command === "dump") return this.#dump(url.searchParams);
+    if (incoming.method === "GET" && command === "dump") {
+      patiently();
+      return this.#dump(url.searchParams);
+    }
     if (incoming.method !== "POST") return refusal(405, `${command} is asked for by POST`);
     const body = await bodyOf(incoming);
     if (body === undefined) return refusal(400, "the body is no JSON object");
+    patiently();
     const job = this.#jobFor(command, body);
     return typeof job === "string" ? refusal(400, job) : this.#work(command as CommandName, job);
   }

@@ -4,7 +4,7 @@
  * A wake-up costs more than the work it brings: at 5,000 events a second a look for each event costs ten times what the
  * events cost. So above a rate the socket is left alone for a millisecond, and one look brings many (D-005).
  */
-export const GATHER_MS = 1;
+const GATHER_MS = 1;
 /** Events a millisecond from which gathering pays; it ends below half of that. */
 const BUSY_RATE = 1;
 /** How fast the measured rate follows, in milliseconds. */

@@ -1,6 +1,6 @@
 /**
  * One daemon to a control socket. A lock beside the socket says whether its daemon lives: the kernel takes the lock back
- * when a process dies, however it dies, so a socket that a killed daemon left is known to be stale and is replaced.
+ * when a process dies, however it dies, so a socket that a killed daemon left is known to be stale and is replaced (D-003).
  */
 import {
   closeSync,

@@ -1,7 +1,7 @@
 /**
  * Long work in slices: a commit, a reread of the kernel, a bulk. Jobs run one at a time, in the order they came, a slice a
  * turn of the loop, so that none stalls replication and two never mix. Only a job that waits for a peer lets those behind
- * it pass: a takeover must not wait for an answer of the firewall that has just died.
+ * it pass: a takeover must not wait for an answer of the firewall that has just died (D-002).
  *
  * A job is a generator: it works for a slice and yields how long it has nothing to do (0: go on next turn), that it waits
  * for a peer, or progress; what it returns is its answer.

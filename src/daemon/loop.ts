@@ -1,6 +1,6 @@
 /**
  * The loop: waits on one epoll set for everything there is, then takes a turn. Bun's own loop is a descriptor in that set;
- * when it has something (the control socket, a signal), one `setImmediate` lets it work.
+ * when it has something (the control socket, a signal), one `setImmediate` lets it work (D-001).
  *
  * A second set lacks the event socket: it is waited on while events gather.
  */
@@ -80,7 +80,7 @@ export class Loop {
   #wait(): boolean {
     const set = this.#gather.busy ? this.#allButEvents : this.#everything;
     const ready = set.wait(Math.ceil(this.#waitMs()));
-    let bun = this.#bunFd < 0;
+    let bun = this.#bunFd < 0 || ready === 0; // Its timers have no descriptor: they are looked at whenever nothing else is.
     for (let i = 0; i < ready; i++) {
       const tag = set.tag(i);
       if (tag === BUN) bun = true;
@@ -101,7 +101,7 @@ export class Loop {
     if (this.#parts.clients()) dueMs = nowMs + 1;
     if (this.#gather.busy) dueMs = Math.min(dueMs, this.#gather.dueMs);
     for (const link of links) dueMs = Math.min(dueMs, link.dueMs);
-    dueMs = Math.min(dueMs, jobs.dueMs, replica.nextDueMs(nowMs));
+    dueMs = Math.min(dueMs, jobs.dueMs, replica.nextDueMs(nowMs), this.#parts.systemd.dueMs);
     return Math.max(0, dueMs - nowMs);
   }
 

@@ -36,6 +36,8 @@ export interface NodeState {
   suspect: boolean;
   /** More events were lost while the table was reread. */
   lostAgain: boolean;
+  /** The kernel's timers were shortened, and no peer has told since then what is still alive. */
+  timersShortened: boolean;
   stopping: boolean;
   lastRoleChange: (Omit<RoleChangeReport, "secondsAgo"> & { readonly atMs: number }) | null;
   readonly requests: Record<string, number>;

@@ -130,6 +130,7 @@ function makeNode(config: Config, log: Log): Result<Node, KernelError> {
       started: false,
       suspect: false,
       lostAgain: false,
+      timersShortened: false,
       stopping: false,
       lastRoleChange: null,
       requests: {},
@@ -145,6 +146,7 @@ function makeReplica(config: Config, filter: AddressFilter): Replica {
   const firstSeq = firstSequence(Date.now());
   return new Replica({
     flowsMax: config.sync.flowsMax,
+    staleMs: config.sync.purgeTimeoutSeconds * 1_000,
     filter,
     hashKey: [key[0], key[1]],
     sessions: config.links.map(() => (owner: SlotOwner) => new Ftfw(limits, firstSeq, owner)),

@@ -27,6 +27,11 @@ export class Systemd {
     if (this.#fd >= 0) close(this.#fd);
   }
 
+  /** When `alive` has to be called again. */
+  get dueMs(): number {
+    return this.#heardMs + this.watchdogMs;
+  }
+
   /** The loop turned. */
   alive(nowMs: number): void {
     if (nowMs - this.#heardMs < this.watchdogMs) return;

@@ -49,7 +49,7 @@ export const FLOW_WORDS = 64;
 
 export const KEY_WORDS = 10;
 /** Words from here on are rare: a cache keeps them beside the record, only for flows that have them. */
-export const RARE_FROM = LABELS;
+export const RARE_FROM = 26;
 export const RARE_WORDS = 27;
 
 export const HAS_STATUS = 1 << 0;

@@ -2,8 +2,8 @@
  * Reliable mode (conntrackd's FTFW) towards one peer: the handshake, and what joins the receiving and the sending half.
  *
  * A node marks what it sends with HELLO until one HELLO_BACK arrives, and answers each HELLO in its next message. Data waits for
- * that handshake: before it, the peer would not notice a loss. A peer that greets after it had stopped greeting has
- * begun a new life: it is sent every flow, and asked for every flow.
+ * that handshake: before it, the peer would not notice a loss (D-001). A peer that greets after it had stopped greeting has
+ * begun a new life: it is sent every flow, and asked for every flow (D-004).
  * Source: conntrackd's synchronisation protocol, version 1, section 13; where we go beyond it, DECISIONS.md says why.
  */
 import {
@@ -46,6 +46,9 @@ export class Ftfw implements Session {
   /** The last message of the peer said HELLO; nothing heard yet counts as that. */
   #peerGreets = true;
   #wantRequest = false;
+  #requests = 0;
+  #requestsAnswered = 0;
+  #droppedBefore = 0;
   #heardMs = Number.NEGATIVE_INFINITY;
   #flowHeardMs = Number.NEGATIVE_INFINITY;
   #sentMs = Number.NEGATIVE_INFINITY;
@@ -81,6 +84,14 @@ export class Ftfw implements Session {
     return !this.#wantRequest && this.#sender.asked === 0;
   }
 
+  get requests(): number {
+    return this.#requests;
+  }
+
+  get requestsAnswered(): number {
+    return this.#requestsAnswered;
+  }
+
   peerState(nowMs: number): PeerState {
     if (nowMs - this.#heardMs > SILENT_MS) return "silent";
     return this.#hello === "done" ? "connected" : "handshake";
@@ -95,24 +106,27 @@ export class Ftfw implements Session {
   }
 
   request(): void {
+    this.#requests++;
+    this.#droppedBefore = this.#dropped;
     if (this.#hello === "done") this.#sender.ask(FLAG_RESYNC, 0, 0);
     else this.#wantRequest = true;
   }
 
   retain(keep: (slot: number) => boolean): void {
     this.#sender.retain(keep);
+    this.#held.defer(this.#sender.data.end);
   }
 
   receive(type: number, flags: number, seq: number, from: number, to: number, nowMs: number): Verdict {
     if (!wellFormed(type, flags, from, to)) return "badHeader";
     this.#heardMs = nowMs;
     const greets = (flags & FLAG_HELLO) !== 0;
-    const wasDone = this.#hello === "done";
     if (flags & FLAG_HELLO_BACK && this.#hello === "say") this.#handshakeDone();
     const arrival = greets ? this.#receiver.greeting(seq, nowMs) : this.#receiver.arrival(seq, nowMs);
     if (arrival === "late") return "late";
-    if (greets) this.#hearHello(wasDone);
+    if (greets) this.#hearHello();
     else this.#peerGreets = false;
+    if (arrival === "astray" && !greets) this.#newLife();
     if (type !== CTL) this.#flowHeardMs = nowMs;
     const hold = type === CTL && this.#obey(flags, seq, from, to, nowMs);
     this.#receiver.accept(seq, arrival, hold, nowMs);
@@ -124,9 +138,12 @@ export class Ftfw implements Session {
   }
 
   tick(nowMs: number): void {
+    if (this.requestDone && this.#dropped === this.#droppedBefore) this.#requestsAnswered = this.#requests;
     this.#releaseHeld();
     this.#unstall(nowMs);
-    this.#counters.overdue += this.#sender.repeatOverdue(nowMs - this.#flowHeardMs < SILENT_MS, nowMs);
+    const answering = nowMs - this.#flowHeardMs < SILENT_MS;
+    this.#counters.overdue +=
+      this.#sender.repeatOverdue(answering, nowMs) + this.#sender.repeatParked(answering, nowMs);
     if (nowMs >= this.#receiver.ackDueMs) this.#receiver.acknowledge();
     if (this.#sender.hasControl) return;
     const quiet = nowMs - this.#sentMs >= HEARTBEAT_MS;
@@ -142,23 +159,30 @@ export class Ftfw implements Session {
     this.#releaseHeld();
     const { outgoing } = this;
     const sender = this.#sender;
-    let sending: Sending;
-    if (sender.hasControl) {
+    let slot = -1;
+    if (!sender.hasControl && this.#hello === "done") {
+      slot = sender.nextFlow();
+      if (slot < 0) this.#releaseHeld(); // A bulk that was seen to end just now lets its acknowledgement go.
+    }
+    let sending: Sending = "data";
+    if (slot >= 0) {
+      outgoing.flags = 0;
+      outgoing.slot = slot;
+    } else if (sender.hasControl) {
       sending = "control";
       outgoing.flags = sender.nextControl();
       outgoing.from = sender.from;
       outgoing.to = sender.to;
-    } else {
-      const slot = this.#hello === "done" ? sender.nextFlow() : -1;
-      if (slot < 0) return "nothing";
-      sending = "data";
-      outgoing.flags = 0;
-      outgoing.slot = slot;
-    }
+    } else return "nothing";
     outgoing.seq = sender.lastSeq;
     outgoing.flags |= this.#greeting();
     this.#sentMs = nowMs;
     return sending;
+  }
+
+  /** Control messages that gave way for want of room: a question among them is never answered. */
+  get #dropped(): number {
+    return this.#sender.counters.controlDropped + this.#sender.counters.questionsDropped;
   }
 
   #greeting(): number {
@@ -174,17 +198,20 @@ export class Ftfw implements Session {
     return flags;
   }
 
-  /** `wasDone`: the handshake was over before this greeting. One that ends it is no restart, even if it is the first heard. */
-  #hearHello(wasDone: boolean): void {
+  #hearHello(): void {
     this.#oweHelloBack = true;
-    this.#sender.startOver();
-    if (!this.#peerGreets && wasDone) {
-      this.#counters.peerRestarts++;
-      this.#held.clear();
-      this.#sender.bulk.begin();
-      this.request();
-    }
+    if (!this.#peerGreets && this.#hello === "done") this.#newLife();
+    else this.#sender.startOver();
     this.#peerGreets = true;
+  }
+
+  /** The peer has nothing of ours, and what we know of its flows may be out of date. */
+  #newLife(): void {
+    this.#counters.peerRestarts++;
+    this.#sender.startOver();
+    this.#held.clear();
+    this.#sender.bulk.begin();
+    this.request();
   }
 
   #handshakeDone(): void {

@@ -48,3 +48,17 @@ test("sixteen wait at most; who comes then is refused, and finds room when one h
   held.clear();
   expect(held.count).toBe(0);
 });
+
+test("when the queue was put together anew, each waits until all of it has left", () => {
+  const queue = queueOf(2);
+  const held = new HeldAcks();
+  held.hold(5, queue.end, false);
+  held.hold(6, 0, false);
+  for (let i = 0; i < 2; i++) queue.push(queue.shift());
+  held.defer(queue.end);
+  expect(held.release(queue, false)).toBe(-1);
+  queue.shift();
+  expect(held.release(queue, false)).toBe(-1);
+  queue.shift();
+  expect([held.release(queue, false), held.release(queue, false)].sort()).toEqual([5, 6]);
+});

@@ -40,6 +40,11 @@ export class HeldAcks {
     return -1;
   }
 
+  /** The transmit queue was put together anew and ends at `position`: all of it counts as part of each answer. */
+  defer(position: number): void {
+    this.#positions.fill(position, 0, this.#count);
+  }
+
   clear(): void {
     this.#count = 0;
   }

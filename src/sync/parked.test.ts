@@ -31,3 +31,15 @@ test("has room for 1024 questions, and again once one has left", () => {
   expect(taken.size).toBe(1_024);
   expect(parked.park(1_024, 1, 0, 0)).toBe(true);
 });
+
+test("all can be taken out, whatever their numbers", () => {
+  const parked = new Parked();
+  parked.park(10, 1, 100, 200);
+  parked.park(0x90000000, 2, 300, 400);
+  const taken = [0, 1].map(() => [parked.take(), parked.from, parked.to]);
+  expect(taken.toSorted()).toEqual([
+    [1, 100, 200],
+    [2, 300, 400],
+  ]);
+  expect(parked.take()).toBe(0);
+});

@@ -16,6 +16,10 @@ export class Parked {
   from = 0;
   to = 0;
 
+  get count(): number {
+    return this.#count;
+  }
+
   /** False when there is no room. */
   park(seq: number, element: number, from: number, to: number): boolean {
     if (this.#count === PARKED_MAX) return false;
@@ -31,16 +35,25 @@ export class Parked {
   takeWithin(first: number, last: number): number {
     for (let i = 0; i < this.#count; i++) {
       if (isBefore(this.#seqs[i], first) || isBefore(last, this.#seqs[i])) continue;
-      const element = this.#elements[i];
-      this.from = this.#froms[i];
-      this.to = this.#tos[i];
-      this.#count--;
-      this.#seqs[i] = this.#seqs[this.#count];
-      this.#elements[i] = this.#elements[this.#count];
-      this.#froms[i] = this.#froms[this.#count];
-      this.#tos[i] = this.#tos[this.#count];
-      return element;
+      return this.#takeAt(i);
     }
     return 0;
+  }
+
+  /** Takes out one question, whichever; 0 when there is none. */
+  take(): number {
+    return this.#count === 0 ? 0 : this.#takeAt(this.#count - 1);
+  }
+
+  #takeAt(i: number): number {
+    const element = this.#elements[i];
+    this.from = this.#froms[i];
+    this.to = this.#tos[i];
+    this.#count--;
+    this.#seqs[i] = this.#seqs[this.#count];
+    this.#elements[i] = this.#elements[this.#count];
+    this.#froms[i] = this.#froms[this.#count];
+    this.#tos[i] = this.#tos[this.#count];
+    return element;
   }
 }

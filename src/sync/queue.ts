@@ -22,6 +22,11 @@ export class WordQueue {
     return this.#tail - this.#head;
   }
 
+  /** Words that can be pushed until the queue is full. */
+  get room(): number {
+    return this.#mask + 1 - this.length;
+  }
+
   /** Position that the next word pushed will have. */
   get end(): number {
     return this.#tail;
@@ -34,7 +39,7 @@ export class WordQueue {
 
   /** False when the queue is full. */
   push(word: number): boolean {
-    if (this.length > this.#mask) return false;
+    if (this.room === 0) return false;
     this.#words[(this.#tail - this.#base) & this.#mask] = word;
     this.#tail++;
     return true;

@@ -24,7 +24,8 @@ const GREETING_MESSAGES = 1_024;
 /** Greetings before the first one heard that may still come late. */
 const GREETINGS_MISSED = 16;
 
-export type Arrival = "in-order" | "gap" | "late";
+/** "astray": the peer counts from somewhere else now, as after a restart that was not noticed. */
+export type Arrival = "in-order" | "gap" | "late" | "astray";
 export type QueueControl = (flags: number, from: number, to: number) => void;
 
 export class Receiver {
@@ -63,7 +64,8 @@ export class Receiver {
    * The greetings of a life end where its first other message begins.
    */
   greeting(seq: number, nowMs: number): Arrival {
-    if (this.#isKnownGreeting(seq) && this.#late(nowMs) === "late") return "late";
+    const arrival = this.#isKnownGreeting(seq) ? this.#late(nowMs) : "in-order";
+    if (arrival === "late") return arrival;
     const ahead = distance(this.#greetedTo, seq);
     if (this.#greetedTo < 0 || this.#settledFrom >= 0 || ahead <= 0 || ahead > GREETING_MESSAGES) {
       this.#greetedFrom = seq;
@@ -74,7 +76,7 @@ export class Receiver {
       this.#window = this.#ackWindow - 1;
       this.#ackStart = seq;
     }
-    return "in-order";
+    return arrival;
   }
 
   #isKnownGreeting(seq: number): boolean {
@@ -96,7 +98,7 @@ export class Receiver {
     if (this.#lateRun < ASTRAY_MESSAGES || nowMs - this.#acceptedMs < ASTRAY_MS) return "late";
     this.counters.astray++; // A forged or corrupted number led us ahead of the peer; without this it would be unheard for ever.
     this.#ackStart = -1;
-    return "in-order";
+    return "astray";
   }
 
   /** `hold`: the message asks for something that is still to be sent, its acknowledgement is the caller's. */

@@ -22,6 +22,8 @@ const MERGE_MESSAGES = 8;
 /** A message that is older than others the peer acknowledged, and stays so for this long, never reached it. */
 const OVERDUE_MS = 3_000;
 
+const CONTROL_WORDS = 3;
+
 const IDLE = 0;
 const QUEUED = 1;
 const IN_FLIGHT = 2;
@@ -43,7 +45,7 @@ export class Sender {
   readonly #inFlightMax: number;
   readonly #ring: ResendRing;
   readonly #parked = new Parked();
-  /** Three words a message: flags, from, to. */
+  /** CONTROL_WORDS a message: flags, from, to. */
   readonly #control: WordQueue;
   readonly #place: Uint8Array;
   readonly #seqOf: Uint32Array;
@@ -53,6 +55,7 @@ export class Sender {
   #ackedFrom = 0;
   #oldest = 0;
   #oldestSinceMs = 0;
+  #parkedSinceMs = 0;
   /** Range of the control message that `nextControl` took. */
   from = 0;
   to = 0;
@@ -100,10 +103,11 @@ export class Sender {
 
   say(flags: number, from: number, to: number): boolean {
     if (flags === FLAG_ACK && this.#mergeAck(from, to)) return true;
-    if (!this.#control.push(flags)) {
+    if (this.#control.room < CONTROL_WORDS) {
       this.counters.controlDropped++;
       return false;
     }
+    this.#control.push(flags);
     this.#control.push(from);
     this.#control.push(to);
     return true;
@@ -115,7 +119,8 @@ export class Sender {
    */
   #mergeAck(from: number, to: number): boolean {
     const queue = this.#control;
-    for (let back = 3; back <= Math.min(queue.length, 3 * MERGE_MESSAGES); back += 3) {
+    const backMax = Math.min(queue.length, CONTROL_WORDS * MERGE_MESSAGES);
+    for (let back = CONTROL_WORDS; back <= backMax; back += CONTROL_WORDS) {
       if (queue.fromEnd(back) !== FLAG_ACK) continue;
       const waitingFrom = queue.fromEnd(back - 1);
       const waitingTo = queue.fromEnd(back - 2);
@@ -225,16 +230,32 @@ export class Sender {
     return repeated;
   }
 
+  /** Asks again what was parked for so long that no answer can be under way: the question itself was lost. */
+  repeatParked(answering: boolean, nowMs: number): number {
+    if (this.#parked.count === 0 || answering) this.#parkedSinceMs = nowMs;
+    if (nowMs - this.#parkedSinceMs < OVERDUE_MS) return 0;
+    const repeated = this.#parked.count;
+    for (let element = this.#parked.take(); element !== 0; element = this.#parked.take())
+      this.#repeat(element, this.#parked.from, this.#parked.to);
+    return repeated;
+  }
+
   /** The peer forgot what it was sent, and what acknowledgements and gaps speak of. Flows and RESYNC go out again. */
   startOver(): void {
+    for (let element = this.#parked.take(); element !== 0; element = this.#parked.take())
+      this.#startOverWith(element, this.#parked.from, this.#parked.to);
     for (let seq = this.#ring.oldest; seq !== this.#ring.end; seq = next(seq)) {
       const element = this.#take(seq);
-      if (element === NOTHING) continue;
-      if (isControl(element) && !(element & FLAG_RESYNC)) this.#answered(element);
-      else this.#repeat(element, this.#ring.from, this.#ring.to);
+      if (element !== NOTHING) this.#startOverWith(element, this.#ring.from, this.#ring.to);
     }
   }
 
+  #startOverWith(element: number, from: number, to: number): void {
+    if (isControl(element) && !(element & FLAG_RESYNC)) this.#answered(element);
+    else this.#repeat(element, from, to);
+  }
+
+  /** Forgets the slots that `keep` refuses. The others wait at new positions of the queue. */
   retain(keep: (slot: number) => boolean): void {
     for (let left = this.data.length; left > 0; left--) {
       const slot = this.data.shift();
@@ -247,6 +268,7 @@ export class Sender {
       this.#take(seq);
       this.#place[slotOf(element)] = IDLE;
     }
+    this.bulk.repeated(this.data);
   }
 
   /** Gives the message the next number. What stood in its place of the ring, a whole ring ago, is not lost by it. */

@@ -52,6 +52,9 @@ export interface Session {
   request(): void;
   /** False while something that was asked of the peer has not wholly arrived. */
   readonly requestDone: boolean;
+  /** How often the peer was asked for every flow, and up to which of these times all of its answer has come. */
+  readonly requests: number;
+  readonly requestsAnswered: number;
   /** Forgets the slots that `keep` refuses: they go to the peer no more. */
   retain(keep: (slot: number) => boolean): void;
   peerState(nowMs: number): PeerState;

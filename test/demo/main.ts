@@ -18,10 +18,10 @@ const PICTURE = `
                                └─────────┘
                       ┃ the link ctsync replicates over, 10.0.9.0/24
 
-  A and B talk through whichever firewall is MASTER: FW1 while it lives, else FW2.
-  keepalived gives that one the virtual addresses, .1 on each side. Both firewalls
-  track connections, let only A open new ones, log and drop what is INVALID, and
-  translate A's address to 203.0.113.1.
+  A and B talk through whichever firewall is MASTER: FW1 while it lives,
+  else FW2. keepalived gives that one the virtual addresses, .1 on each
+  side. Both firewalls track connections, let only A open new ones, log and
+  drop what is INVALID, and translate A's address to 203.0.113.1.
 `;
 
 const timeline = new Timeline();

@@ -42,7 +42,7 @@ export async function withoutCtsync(timeline: Timeline): Promise<void> {
     died && silent,
   );
   const refused = kernelLog.lines.map(({ text }) => text).filter((text) => text.includes(fw2.invalidLogPrefix));
-  timeline.say(`FW2 has refused ${await fw2.invalidCount()} packets of it as INVALID; after the first came`);
+  timeline.say(`FW2 has refused ${await fw2.invalidCount()} packets of it as INVALID: the first, and these`);
   timeline.show("FW2$ dmesg", refused.slice(1));
 }
 

@@ -73,6 +73,7 @@ export class Life {
   constructor(session: (owner: SlotOwner) => Session) {
     this.replica = new Replica({
       flowsMax: FLOWS_MAX,
+      staleMs: 60_000,
       filter: new AddressFilter([]),
       hashKey: [1, 2],
       sessions: [session],
@@ -128,6 +129,8 @@ class Unreliable implements Session {
   readonly outgoing = { seq: 0, flags: 0, slot: 0, from: 0, to: 0 };
   readonly bulkDone = true;
   readonly requestDone = true;
+  readonly requests = 0;
+  readonly requestsAnswered = 0;
   readonly heardMs = 0;
   readonly unacknowledged = 0;
   readonly queued = 0;

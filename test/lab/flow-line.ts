@@ -36,7 +36,8 @@ export function parseFlowLine(line: string): FlowLine {
   const [orig = "", reply = ""] = tuples;
   return {
     protocol: [name, number, state ?? ""].join(" ").trim(),
-    ...{ orig, reply },
+    orig,
+    reply,
     unreplied: rest.includes("[UNREPLIED]"),
     assured: rest.includes("[ASSURED]"),
     mark: named.get("mark") ?? "0",

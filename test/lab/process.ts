@@ -60,7 +60,7 @@ export class LabProcess {
     const waiter = { matches, resolve: line.resolve };
     this.#waiters.push(waiter);
     const explain = (reason: string) => () => line.reject(new Error(`${reason}\n${this.#describe()}`));
-    const timer = setTimeout(explain(`no ${what} within ${deadlineMs} ms`), deadlineMs);
+    const timer = setTimeout(explain(`${what} did not come within ${deadlineMs} ms`), deadlineMs);
     this.exited.then(explain(`ended without ${what}`));
     try {
       return await line.promise;

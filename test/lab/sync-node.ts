@@ -14,6 +14,8 @@ export interface SyncLink {
   readonly local: string;
   readonly peer: string;
   readonly ignoreAddresses?: readonly string[];
+  /** ctsync's own settings, as in its file. */
+  readonly sync?: Readonly<Record<string, string | number>>;
 }
 
 export interface SyncNode {

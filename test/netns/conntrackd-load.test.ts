@@ -2,12 +2,13 @@
  * Load on a mixed pair, both ways round: conntrackd stands still for seconds while flows come, and the two are equal soon
  * after it goes on; then everything is asked for, and sent, once more, and the counts that ctsync tells are true.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { Lab } from "../lab/lab.ts";
 import { type ConntrackdNode, programsOf } from "../lab/sync-node.ts";
 import { until } from "../lab/until.ts";
 import { BOTH_WAYS_ROUND, converged, type Pair, startPair } from "./conntrackd-pair.ts";
 
+setDefaultTimeout(60_000);
 const GENERATE = `${import.meta.dir}/../lab/generate.ts`;
 const FLOWS = 6_000;
 const FLOWS_PER_SECOND = 2_000;
@@ -45,7 +46,7 @@ describe.each(BOTH_WAYS_ROUND)("%s is primary, %s is backup", (primary, backup) 
     }
     await converged(pair);
     expect((await pair.backup.external()).length).toBe(FLOWS);
-  }, 30_000);
+  });
 
   test("all is exchanged once more by ctsync's command: complete when that returns, its count true", async () => {
     const { ctsync, conntrackd } = programsOf(pair);

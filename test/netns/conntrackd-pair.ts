@@ -13,7 +13,7 @@ import { inside } from "../lab/enter.ts";
 import { asCarried, type FlowLine, flowTexts, parseFlowLine } from "../lab/flow-line.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { Namespace } from "../lab/namespace.ts";
-import { type Program, type SyncNode, startNode } from "../lab/sync-node.ts";
+import { type Program, type SyncLink, type SyncNode, startNode } from "../lab/sync-node.ts";
 import { until } from "../lab/until.ts";
 import { unwrap } from "./kernel-table.ts";
 
@@ -66,7 +66,11 @@ export const BOTH_WAYS_ROUND: readonly (readonly [primary: Program, backup: Prog
 ];
 
 /** Builds the machines and starts both programs; returns once ctsync has heard conntrackd. */
-export async function startPair(lab: Lab, [primary, backup]: readonly [Program, Program]): Promise<Pair> {
+export async function startPair(
+  lab: Lab,
+  [primary, backup]: readonly [Program, Program],
+  sync: NonNullable<SyncLink["sync"]> = {},
+): Promise<Pair> {
   const [a, b] = [await lab.namespace("a"), await lab.namespace("b")];
   const [left, right] = [await lab.namespace("primary"), await lab.namespace("backup")];
   const end = (namespace: Namespace, name: string, ...addresses: string[]) => ({
@@ -90,9 +94,10 @@ export async function startPair(lab: Lab, [primary, backup]: readonly [Program, 
     await namespace.nft(RULES);
   }
   const ignoreAddresses = ["10.1.0.1", "10.2.0.1", "2001:db8:1::1", "2001:db8:2::1"];
-  const ends = { interface: SYNC, ignoreAddresses };
+  const ends = { interface: SYNC, ignoreAddresses, sync };
   const pair = {
-    ...{ a, b },
+    a,
+    b,
     primary: await startNode(primary, left, { ...ends, local: "10.0.9.1", peer: "10.0.9.2" }),
     backup: await startNode(backup, right, { ...ends, local: "10.0.9.2", peer: "10.0.9.1" }),
   };
@@ -101,7 +106,7 @@ export async function startPair(lab: Lab, [primary, backup]: readonly [Program, 
 }
 
 /** Waits until ctsync has heard conntrackd, and got all it asked for. */
-export async function greeted({ primary, backup }: Pair): Promise<void> {
+async function greeted({ primary, backup }: Pair): Promise<void> {
   const both = async () => (await primary.isReady()) && (await backup.isReady());
   await until(both, CONVERGE_DEADLINE_MS, "ctsync and conntrackd have greeted each other");
 }
@@ -121,7 +126,7 @@ export async function kernelLines(namespace: Namespace): Promise<FlowLine[]> {
 }
 
 /** What `to` must hold of the flows of `from`; conntrackd prints no reply tuple of what it learnt. */
-export function expectedExternal(flows: readonly FlowLine[], to: Program): string[] {
+function expectedExternal(flows: readonly FlowLine[], to: Program): string[] {
   const carried = flows.map(asCarried);
   const shown = to === "conntrackd" ? carried.map((flow) => ({ ...flow, reply: "" })) : carried;
   return [...new Set(flowTexts(shown))];

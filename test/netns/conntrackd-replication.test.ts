@@ -2,7 +2,7 @@
  * ctsync beside the real conntrackd, both ways round: every kind of flow, real traffic and inserted entries, over a link
  * that loses datagrams; compared flow by flow once it heals. Nobody refuses a message of the other.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import * as f from "../../src/flow/flow.ts";
 import { Lab } from "../lab/lab.ts";
 import { Loss } from "../lab/loss.ts";
@@ -11,6 +11,7 @@ import { BOTH_WAYS_ROUND, converged, insert, type Pair, remove, SYNC, startPair 
 import { sendTraffic } from "./conntrackd-traffic.ts";
 import { EVERY_KIND, flowOf } from "./kernel-traffic.ts";
 
+setDefaultTimeout(60_000);
 const GENERATE = `${import.meta.dir}/../lab/generate.ts`;
 const DEADLINE_MS = 10_000;
 const LOST_PERCENT = 20;

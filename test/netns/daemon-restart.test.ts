@@ -76,17 +76,20 @@ test("both are killed", async () => {
   await replicated(sides[0], sides[1]);
 });
 
-test.each(["SIGTERM", "SIGINT"] as const)("%s ends it in order: exit status 0, socket and lock are gone", async (signal) => {
-  const daemon = await start(sides[0]);
-  insert(sides[0], flows);
-  await until(async () => (await statusOf(sides[0])).internal === flows.length, DEADLINE_MS, "the flows are seen");
-  daemon.process.kill(signal);
-  expect(await daemon.process.exited).toBe(0);
-  expect(existsSync(sides[0].socket)).toBe(false);
-  expect(existsSync(`${sides[0].socket}.lock`)).toBe(false);
-  expect(daemon.process.output).toContain(`${signal}: stopping`);
-  expect(daemon.process.output).not.toMatch(/ (warning|error): /);
-});
+test.each(["SIGTERM", "SIGINT"] as const)(
+  "%s ends it in order: exit status 0, socket and lock are gone",
+  async (signal) => {
+    const daemon = await start(sides[0]);
+    insert(sides[0], flows);
+    await until(async () => (await statusOf(sides[0])).internal === flows.length, DEADLINE_MS, "the flows are seen");
+    daemon.process.kill(signal);
+    expect(await daemon.process.exited).toBe(0);
+    expect(existsSync(sides[0].socket)).toBe(false);
+    expect(existsSync(`${sides[0].socket}.lock`)).toBe(false);
+    expect(daemon.process.output).toContain(`${signal}: stopping`);
+    expect(daemon.process.output).not.toMatch(/ (warning|error): /);
+  },
+);
 
 test("`ctsync stop` ends it as well, and a second one says that no daemon runs", async () => {
   const daemon = await start(sides[0]);

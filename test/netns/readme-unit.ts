@@ -18,7 +18,7 @@ export interface Unit {
   readonly runtimeDirectory: string;
 }
 
-export function parseUnit(text: string): Unit {
+function parseUnit(text: string): Unit {
   const value = (key: string): string => {
     const found = new RegExp(`^${key}=(.+)$`, "m").exec(text)?.[1];
     if (found === undefined) throw new Error(`the unit says nothing of ${key}`);

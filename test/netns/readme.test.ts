@@ -82,6 +82,18 @@ const hasBoth = (machine: Machine, cache: "internal" | "external"): Promise<bool
     `the sessions are in the ${cache} cache of ${machine.namespace.name}`,
   );
 
+const countersOf = ({ counters }: StatusReport): string[] =>
+  Object.entries(counters)
+    .flatMap(([subject, counts]) => Object.keys(counts).map((name) => `${subject} ${name}`))
+    .sort();
+
+/** Subject and name of each counter that docs/architecture.md has a row for. */
+async function explainedCounters(): Promise<string[]> {
+  const text = await Bun.file(`${import.meta.dir}/../../docs/architecture.md`).text();
+  const rows = text.matchAll(/^\| (kernel|cache|wire|peer|link) \| `(\w+)` \| \S/gm);
+  return Array.from(rows, ([, subject, name]) => `${subject} ${name}`).sort();
+}
+
 test(
   "the set-up of a pair: flows replicate, survive a takeover, and come back to the firewall that returns",
   async () => {
@@ -92,7 +104,9 @@ test(
     const second = await followReadme(fw2, "fw2");
     await connected(first);
     await connected(second);
-    expect((await told(first, "master")).lastRoleChange).toMatchObject({ ok: true });
+    const primary = await told(first, "master");
+    expect(primary.lastRoleChange).toMatchObject({ ok: true });
+    expect(await explainedCounters()).toEqual(countersOf(primary));
     expect((await told(second, "backup")).lastRoleChange).toMatchObject({ ok: true });
 
     await startAnswering(b, "TCP4-LISTEN:7");

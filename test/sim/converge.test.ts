@@ -20,7 +20,7 @@ function troubled(seed: number): World {
     if (what === 0) world.link.cut[random.below(2)] = true;
     else if (what === 1) world.link.cut.fill(true);
     else if (what === 2) world.link.cut.fill(false);
-    else if (what === 3 && world.backupIsPassive) world.backup.start(world.nowMs);
+    else if (what === 3) (random.below(2) === 0 ? world.primary : world.backup).start(world.nowMs);
   }
   return world;
 }
@@ -32,7 +32,6 @@ const options = (seed: number): Omit<WorldOptions, "seed"> => ({
   ackWindow: 2 + (seed % 50),
   inFlightMax: 2 * (2 + (seed % 50)) + (seed % 40),
   resendQueue: 256 << (seed % 3),
-  // What ended on a node just before its daemon died, unsaid, is not found out by this protocol: a node that restarts is quiet.
   backupIsPassive: seed % 2 === 1,
 });
 

@@ -13,6 +13,8 @@ import { Random } from "./random.ts";
 const STEP_MS = 5;
 /** How often a condition is looked at. */
 const LOOK_MS = 250;
+/** How long flows are kept that a peer no longer names. */
+const STALE_MS = 1_000;
 const PEER = 0; // Each replica has one.
 
 export interface WorldOptions extends Partial<Faults> {
@@ -41,6 +43,7 @@ export class Node {
   start(nowMs: number): Replica {
     this.replica = new Replica({
       flowsMax: this.#limits.flowsMax,
+      staleMs: STALE_MS,
       filter: new AddressFilter([]),
       hashKey: [1, 2],
       sessions: [(owner) => new Ftfw(this.#limits, firstSequence(1_800_000_000_000 + nowMs), owner)],

@@ -88,9 +88,11 @@ class CommitRun {
     const nowMs = monotonicMs();
     const slot = this.#plan.next(this.#flow, nowMs);
     if (slot >= 0) return slot;
-    const orphan = this.#orphans.pop();
+    const { external } = this.#node.replica;
+    let orphan = this.#orphans.pop();
+    while (orphan !== undefined && !external.isUsed(orphan)) orphan = this.#orphans.pop(); // It ended meanwhile.
     if (orphan === undefined) return -1;
-    this.#node.replica.external.read(orphan, this.#flow, nowMs);
+    external.read(orphan, this.#flow, nowMs);
     this.#flow.words[HAS] &= ~(HAS_MASTER | HAS_MASTER_PORTS);
     this.#adopted++;
     this.done--; // It was counted when it was refused.

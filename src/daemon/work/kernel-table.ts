@@ -1,8 +1,9 @@
 /** What changes many entries of the kernel at once: emptying its table, shortening its timers. Ignored flows are left alone. */
 import { Errno } from "../../../ffi/errno.ts";
 import { Flow, HAS_TIMEOUT, TIMEOUT } from "../../flow/flow.ts";
-import type { FlushReport, ResetTimersReport } from "../../report.ts";
+import type { FlushReport, ResetTimersReport, RestoreTimersReport } from "../../report.ts";
 import { refuse, succeed } from "../../result.ts";
+import { monotonicMs } from "../clock.ts";
 import type { Job } from "../jobs.ts";
 import type { Node } from "../node.ts";
 import { eachKernelFlow } from "./table.ts";
@@ -23,7 +24,7 @@ export function* flushKernel(node: Node): Job<FlushReport> {
   return tally.failed === 0 ? succeed(value) : refuse({ error: `${tally.failed} flows could not be removed`, value });
 }
 
-/** A node that is backup now: what it still has from its time as primary ends soon, unless it takes over again. */
+/** A node that is backup now: what it still has from its time as primary ends soon, unless it takes over again (D-004). */
 export function* resetTimers(node: Node): Job<ResetTimersReport> {
   const seconds = node.config.sync.purgeTimeoutSeconds;
   const tally = new Tally(node.timers);
@@ -36,10 +37,34 @@ export function* resetTimers(node: Node): Job<ResetTimersReport> {
   });
   if (!read.ok) return refuse({ error: read.error });
   tally.flush();
+  if (tally.added > 0) node.state.timersShortened = true;
   const value = { shortened: tally.added - tally.gone - tally.failed, failed: tally.failed, seconds };
   return tally.failed === 0
     ? succeed(value)
     : refuse({ error: `${tally.failed} timers could not be shortened`, value });
+}
+
+/** Takes `resetTimers` back: flows get the time that the internal cache, which does not hear of our own changes, has for them. */
+export function* restoreTimers(node: Node): Job<RestoreTimersReport> {
+  const seconds = node.config.sync.purgeTimeoutSeconds;
+  const tally = new Tally(node.timers);
+  const flow = new Flow();
+  const cached = new Flow();
+  const { internal } = node.replica;
+  const read = yield* eachKernelFlow(flow, "restoring timers", () => {
+    const slot = internal.find(flow);
+    if (slot < 0 || !flow.has(HAS_TIMEOUT) || flow.words[TIMEOUT] > seconds) return;
+    internal.read(slot, cached, monotonicMs());
+    if (cached.words[TIMEOUT] <= flow.words[TIMEOUT]) return;
+    tally.makeRoom();
+    node.timers.add(flow, 0, cached.words[TIMEOUT]);
+    tally.added++;
+  });
+  if (!read.ok) return refuse({ error: read.error });
+  tally.flush();
+  node.state.timersShortened = false;
+  const value = { restored: tally.added - tally.gone - tally.failed, failed: tally.failed };
+  return tally.failed === 0 ? succeed(value) : refuse({ error: `${tally.failed} timers could not be restored`, value });
 }
 
 interface Requests {

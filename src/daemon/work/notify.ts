@@ -9,7 +9,7 @@ import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
 import { commit } from "./commit.ts";
 import { flush } from "./flush.ts";
-import { resetTimers } from "./kernel-table.ts";
+import { resetTimers, restoreTimers } from "./kernel-table.ts";
 import { bulk, request } from "./peers.ts";
 import { resync } from "./resync.ts";
 
@@ -29,20 +29,18 @@ export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
 }
 
 function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
-  return [
-    logged(
-      node,
-      "master",
-      yield* stepOf("commit", commit(node), (done) => `committed ${flows(done.committed + done.updated)}`),
-    ),
-    logged(
-      node,
-      "master",
-      yield* stepOf("flush", flush(node, "external"), (done) => `${flows(done.removed)} left the external cache`),
-    ),
-    logged(node, "master", yield* stepOf("resync", resync(node), (done) => `read ${flows(done.read)} from the kernel`)),
-    logged(node, "master", yield* bulkStep(node)),
-  ];
+  const steps: NotifyStep[] = [];
+  const tell = (step: NotifyStep): void => void steps.push(logged(node, "master", step));
+  tell(yield* stepOf("commit", commit(node), (done) => `committed ${flows(done.committed + done.updated)}`));
+  tell(yield* stepOf("flush", flush(node, "external"), (done) => `${flows(done.removed)} left the external cache`));
+  // Primary again before a peer took over from us, or while none is there: what we shortened is nobody else's to restore.
+  if (node.state.timersShortened)
+    tell(
+      yield* stepOf("restore-timers", restoreTimers(node), (done) => `restored the timers of ${flows(done.restored)}`),
+    );
+  tell(yield* stepOf("resync", resync(node), (done) => `read ${flows(done.read)} from the kernel`));
+  tell(yield* bulkStep(node));
+  return steps;
 }
 
 /** A primary often takes over because its peer is dead: then nobody is there to be told, and that is no failure. */
@@ -52,10 +50,10 @@ function* bulkStep(node: Node): Generator<Slice, NotifyStep, void> {
 }
 
 function* toBackup(node: Node): Generator<Slice, NotifyStep[], void> {
-  return [
-    logged(node, "backup", yield* timersStep(node)),
-    logged(node, "backup", yield* stepOf("request", request(node), (done) => `received ${flows(done.received)}`)),
-  ];
+  const timers = logged(node, "backup", yield* timersStep(node));
+  const asked = yield* stepOf("request", request(node), (done) => `received ${flows(done.received)}`);
+  if (asked.ok) node.state.timersShortened = false;
+  return [timers, logged(node, "backup", asked)];
 }
 
 function* toFault(node: Node, role: NotifyRole): Generator<Slice, NotifyStep[], void> {

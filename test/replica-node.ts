@@ -1,0 +1,76 @@
+/** Nodes for tests of the replica: two of them hear each other at once, or not at all. */
+import { AddressFilter } from "../src/filter/address-filter.ts";
+import { Flow } from "../src/flow/flow.ts";
+import { Replica } from "../src/replica.ts";
+import { Ftfw } from "../src/sync/ftfw.ts";
+import { keyOf } from "./make-flow.ts";
+import { type Bytes, Datagrams, viewOf } from "./outbound.ts";
+
+export const PEER = 0;
+
+/** A node, its datagrams, and the clock of the test. */
+export class Node {
+  readonly filter = new AddressFilter([]);
+  readonly replica: Replica;
+  nowMs = 1_000_000;
+
+  constructor(firstSeq: number, flowsMax = 16) {
+    const limits = { flowsMax, resendQueue: 64, inFlightMax: 64, ackWindow: 300 };
+    this.replica = new Replica({
+      flowsMax,
+      filter: this.filter,
+      staleMs: 60_000,
+      hashKey: [1, 2],
+      sessions: [(owner) => new Ftfw(limits, firstSeq, owner)],
+    });
+  }
+
+  event(kind: number, flow: Flow): void {
+    this.replica.kernelEvent(kind, flow, this.nowMs);
+  }
+
+  hears(...datagrams: readonly Bytes[]): void {
+    for (const datagram of datagrams) this.replica.datagram(PEER, viewOf(datagram), 0, datagram.length, this.nowMs);
+  }
+
+  /** Lets `laterMs` pass and sends all there is to send. */
+  says(laterMs = 0, out = new Datagrams()): Bytes[] {
+    this.nowMs += laterMs;
+    this.replica.tick(this.nowMs);
+    const datagrams: Bytes[] = [];
+    for (let more = true; more; ) {
+      more = this.replica.transmit(out, this.nowMs);
+      datagrams.push(...out.take());
+    }
+    return datagrams;
+  }
+
+  externalKeys(): string[] {
+    const { external } = this.replica;
+    const flow = new Flow();
+    const keys: string[] = [];
+    for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1)) {
+      external.read(slot, flow, this.nowMs);
+      keys.push(keyOf(flow));
+    }
+    return keys.toSorted();
+  }
+}
+
+/** Lets both nodes speak and hear in turn until neither has anything to say. */
+export function talk(a: Node, b: Node, laterMs = 0): void {
+  let [said, answered] = [a.says(laterMs), b.says(laterMs)];
+  for (let round = 0; said.length > 0 || answered.length > 0; round++) {
+    if (round > 100) throw new Error("they never come to an end");
+    b.hears(...said);
+    a.hears(...answered);
+    [said, answered] = [a.says(), b.says()];
+  }
+}
+
+/** Two nodes after their handshake. */
+export function pair(flowsMax = 16): [Node, Node] {
+  const nodes: [Node, Node] = [new Node(1_000, flowsMax), new Node(5_000, flowsMax)];
+  for (let i = 0; i < 3; i++) talk(...nodes, 1_000);
+  return nodes;
+}
