@@ -58,16 +58,16 @@ export interface ReplicaOptions {
   readonly sessions: readonly ((owner: SlotOwner) => Session)[];
 }
 
-/** Where `transmit` puts datagrams. Each has room for `payloadMax(peer)` bytes and one message more. */
+/** Where `transmit` puts the datagrams of one peer. Each has room for `payloadMax` bytes and one message more. */
 export interface Outbound {
   readonly view: DataView;
   readonly bytes: Uint8Array;
   /** Datagrams that can still be opened. */
   readonly room: number;
-  /** Longest payload for this peer: its link's MTU less the headers. */
-  payloadMax(peer: number): number;
+  /** Longest payload: the link's MTU less the headers. */
+  readonly payloadMax: number;
   /** Where the next datagram begins. */
-  open(peer: number): number;
+  open(): number;
   /** The datagram opened last is complete. */
   close(lengthBytes: number): void;
 }
@@ -156,11 +156,9 @@ export class Replica {
     return due;
   }
 
-  /** Fills datagrams with what the peers must hear; true while more waits than `out` has room for. */
-  transmit(out: Outbound, nowMs: number): boolean {
-    for (let peer = 0; peer < this.sessions.length; peer++) {
-      while (this.#datagramFor(peer, out, nowMs)) if (out.room < 2) return true;
-    }
+  /** Fills datagrams with what this peer must hear; true while more waits than `out` has room for. */
+  transmit(peer: number, out: Outbound, nowMs: number): boolean {
+    while (this.#datagramFor(this.sessions[peer], out, nowMs)) if (out.room < 2) return true;
     return false;
   }
 
@@ -253,22 +251,21 @@ export class Replica {
   }
 
   /** Fills one datagram; false when there is nothing to say to this peer. */
-  #datagramFor(peer: number, out: Outbound, nowMs: number): boolean {
-    const session = this.sessions[peer];
-    const payloadMax = out.payloadMax(peer);
+  #datagramFor(session: Session, out: Outbound, nowMs: number): boolean {
+    const { payloadMax } = out;
     let at = -1;
     let used = 0;
     // Whether a message fits is known once it is written. The last datagram takes only what fits whatever its length.
     while (out.room > 1 || (at >= 0 && used + MESSAGE_MAX_BYTES <= payloadMax)) {
       const sending = session.transmit(nowMs);
       if (sending === "nothing") break;
-      if (at < 0) at = out.open(peer);
+      if (at < 0) at = out.open();
       const bytes =
         sending === "data" ? this.#putFlow(session, out, at + used, nowMs) : this.#putControl(session, out, at + used);
       if (used + bytes > payloadMax && used > 0) {
         out.close(used);
         const from = at + used;
-        at = out.open(peer);
+        at = out.open();
         out.bytes.copyWithin(at, from, from + bytes);
         used = 0;
       }

@@ -8,13 +8,13 @@ export type Bytes = Uint8Array<ArrayBuffer>;
 export class Datagrams implements Outbound {
   readonly view: DataView;
   readonly bytes: Uint8Array;
-  readonly #payloadMaxBytes: number;
+  readonly payloadMax: number;
   readonly #stride: number;
   readonly #most: number;
   readonly #lengths: number[] = [];
 
   constructor(payloadMaxBytes = 1_471, most = 16) {
-    this.#payloadMaxBytes = payloadMaxBytes;
+    this.payloadMax = payloadMaxBytes;
     this.#stride = payloadMaxBytes + MESSAGE_MAX_BYTES;
     this.#most = most;
     this.bytes = new Uint8Array(this.#stride * most);
@@ -23,10 +23,6 @@ export class Datagrams implements Outbound {
 
   get room(): number {
     return this.#most - this.#lengths.length;
-  }
-
-  payloadMax(): number {
-    return this.#payloadMaxBytes;
   }
 
   open(): number {

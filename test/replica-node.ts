@@ -39,7 +39,7 @@ export class Node {
     this.replica.tick(this.nowMs);
     const datagrams: Bytes[] = [];
     for (let more = true; more; ) {
-      more = this.replica.transmit(out, this.nowMs);
+      more = this.replica.transmit(0, out, this.nowMs);
       datagrams.push(...out.take());
     }
     return datagrams;

@@ -195,7 +195,7 @@ const RULES: readonly Rule[] = [
     name: "nothing is left for later, switched off or typed away",
     governs: (path) => isCode(path) && path !== SELF,
     complaints: matches(
-      /\b(TODO|FIXME|XXX)\b|\.(only|skip|todo)\(|\bas any\b(?! \w)|@ts-(ignore|nocheck|expect-error)/g,
+      /\b(TODO|FIXME|XXX)\b|(?<=[\w)\]])\.(only|skip|skipIf|todo|todoIf)\(|\bas any\b(?! \w)|@ts-(ignore|nocheck|expect-error)/g,
     ),
     bad: [
       "// TODO: later",

@@ -41,11 +41,11 @@ export class UdpChannel implements Outbound {
   readonly bytes: Uint8Array;
   readonly interfaceIndex: number;
   readonly mtuBytes: number;
+  readonly payloadMax: number;
   readonly receiveBufferBytes: number;
   /** `foreign`: datagrams of senders that are not our peer. `sendFailed`: datagrams that the kernel refused, lost. */
   readonly counters: ChannelCounters;
   readonly #peer: Address;
-  readonly #payloadMax: number;
   readonly #in = new ReceiveBatch(RECEIVE_DATAGRAMS, DATAGRAM_BYTES_MAX, { source: true });
   readonly #out: SendBatch;
   #filled = 0;
@@ -76,8 +76,8 @@ export class UdpChannel implements Outbound {
     grow(fd, Option.SO_SNDBUFFORCE, Option.SO_SNDBUF, link.sendBufferBytes);
     this.receiveBufferBytes = getOption(fd, Option.SO_RCVBUF) / 2;
     const headers = link.local.family === 4 ? IPV4_AND_UDP_BYTES : IPV6_AND_UDP_BYTES;
-    this.#payloadMax = Math.min(state.mtuBytes, MTU_BYTES_MAX) - headers - 1;
-    this.#out = new SendBatch(SEND_DATAGRAMS, this.#payloadMax + MESSAGE_MAX_BYTES);
+    this.payloadMax = Math.min(state.mtuBytes, MTU_BYTES_MAX) - headers - 1;
+    this.#out = new SendBatch(SEND_DATAGRAMS, this.payloadMax + MESSAGE_MAX_BYTES);
     const destination = socketAddress(link.peer, link.port, state.index);
     for (let i = 0; i < SEND_DATAGRAMS; i++) this.#out.setDestination(i, destination);
     this.view = this.#out.view;
@@ -86,10 +86,6 @@ export class UdpChannel implements Outbound {
 
   get room(): number {
     return SEND_DATAGRAMS - this.#filled;
-  }
-
-  payloadMax(): number {
-    return this.#payloadMax;
   }
 
   open(): number {

@@ -115,9 +115,9 @@ export class Loop {
     nowMs = monotonicMs();
     jobs.turn(nowMs);
     replica.tick(nowMs);
-    for (const link of links) {
-      if (nowMs >= link.dueMs) this.#tendLinks(nowMs);
-      this.#transmit(link, nowMs);
+    for (let peer = 0; peer < links.length; peer++) {
+      if (nowMs >= links[peer].dueMs) this.#tendLinks(nowMs);
+      this.#transmit(links[peer], peer, nowMs);
     }
     this.#parts.systemd.alive(nowMs);
   }
@@ -166,11 +166,11 @@ export class Loop {
     this.#again = true;
   }
 
-  #transmit(link: Link, nowMs: number): void {
+  #transmit(link: Link, peer: number, nowMs: number): void {
     const { channel } = link;
     if (channel === undefined) return;
     for (let batch = 0; batch < SEND_BATCHES_PER_TURN; batch++) {
-      const more = channel.flush() && this.#node.replica.transmit(channel, nowMs);
+      const more = channel.flush() && this.#node.replica.transmit(peer, channel, nowMs);
       if (more) continue;
       this.#want(channel.fd, channel.flush() ? EPOLLIN : EPOLLIN | EPOLLOUT);
       return;

@@ -26,9 +26,7 @@ class Mailbox implements Outbound {
   readonly room = 2;
   readonly messages: DataView[] = [];
 
-  payloadMax(): number {
-    return PAYLOAD_MAX;
-  }
+  readonly payloadMax = PAYLOAD_MAX;
 
   open(): number {
     return 0;
@@ -86,7 +84,7 @@ export class Life {
 
   /** What the replica wants to send now. */
   transmit(nowMs: number): DataView[] {
-    while (this.replica.transmit(this.#mailbox, nowMs));
+    while (this.replica.transmit(0, this.#mailbox, nowMs));
     return this.#mailbox.messages.splice(0);
   }
 

@@ -32,9 +32,7 @@ export class Outbox implements Outbound {
     return DATAGRAMS - this.#lengths.length;
   }
 
-  payloadMax(): number {
-    return PAYLOAD_MAX;
-  }
+  readonly payloadMax = PAYLOAD_MAX;
 
   open(): number {
     return this.#lengths.length * DATAGRAM_BYTES;

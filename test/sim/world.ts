@@ -149,7 +149,7 @@ export class World {
     node.replica.tick(this.nowMs);
     let more = true;
     while (more) {
-      more = node.replica.transmit(node.outbox, this.nowMs);
+      more = node.replica.transmit(PEER, node.outbox, this.nowMs);
       for (const payload of node.outbox.take()) this.link.send(to, payload, this.nowMs);
     }
   }
