@@ -94,13 +94,14 @@ test("all that is known of a TCP flow", () => {
   });
 });
 
-test("what is not known is not said", () => {
+test("what is not known is not said, but for a mark, which is then 0", () => {
   expect(objectOf(flowOf(protoWord(6, 50, 0, 0), 0))).toEqual({
     family: "ipv6",
     protocol: "unknown",
     protocolNumber: 50,
     orig: { src: "a00:1::", dst: "a00:2::" },
     reply: { src: "a00:2::", dst: "a00:1::" },
+    mark: 0,
     activeSinceSeconds: 3,
   });
 });

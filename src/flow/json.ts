@@ -13,7 +13,6 @@ import {
   familyOf,
   HAS_HELPER,
   HAS_LABELS,
-  HAS_MARK,
   HAS_MASTER,
   HAS_MASTER_PORTS,
   HAS_SEQADJ,
@@ -90,7 +89,7 @@ export function flowJson(flow: Flow, ageSeconds: number): string {
   object.reply = tuple(words, proto, REPLY_SRC, REPLY_DST, words[REPLY_PORTS]);
   if (flow.has(HAS_STATUS)) object.status = STATUS_NAMES.filter((_, bit) => (words[STATUS] & (1 << bit)) !== 0);
   if (flow.has(HAS_TIMEOUT)) object.timeoutSeconds = words[TIMEOUT];
-  if (flow.has(HAS_MARK)) object.mark = words[MARK];
+  object.mark = words[MARK]; // The kernel's events leave out a mark of 0.
   if (flow.zone !== 0) object[zoneName(flow.zoneDirection)] = flow.zone;
   if (flow.has(HAS_HELPER)) object.helper = helperName(words);
   if (flow.has(HAS_LABELS)) object.labels = labelNumbers(words);

@@ -102,7 +102,7 @@ test.each([
   [50, 0, "unknown  50 src=10.0.0.1 dst=10.0.0.2 src=10.0.0.2 dst=10.0.0.1"],
   [255, 0, "unknown  255 src=10.0.0.1 dst=10.0.0.2 src=10.0.0.2 dst=10.0.0.1"],
 ])("protocol %d", (l4proto, ports, line) => {
-  expect(flowLine(flowOf(l4proto, ports), 0)).toBe(`${line} [active since 0s]`);
+  expect(flowLine(flowOf(l4proto, ports), 0)).toBe(`${line} mark=0 [active since 0s]`);
 });
 
 test.each([
@@ -119,18 +119,18 @@ test.each([
 describe("status", () => {
   const REPLY = "src=10.0.0.2 dst=10.0.0.1 sport=80 dport=4660";
   test.each([
-    [0, ` dport=80 [UNREPLIED] ${REPLY} [active`],
-    [IPS_SEEN_REPLY, ` dport=80 ${REPLY} [active`],
-    [IPS_SEEN_REPLY | IPS_ASSURED, ` dport=80 ${REPLY} [ASSURED] [active`],
-    [IPS_ASSURED, ` dport=80 [UNREPLIED] ${REPLY} [ASSURED] [active`],
-    [IPS_SEEN_REPLY | IPS_ASSURED | IPS_OFFLOAD, ` dport=80 ${REPLY} [OFFLOAD] [active`],
-    [IPS_SEEN_REPLY | IPS_OFFLOAD | IPS_HW_OFFLOAD, ` dport=80 ${REPLY} [HW_OFFLOAD] [active`],
+    [0, ` dport=80 [UNREPLIED] ${REPLY} mark=0 [active`],
+    [IPS_SEEN_REPLY, ` dport=80 ${REPLY} mark=0 [active`],
+    [IPS_SEEN_REPLY | IPS_ASSURED, ` dport=80 ${REPLY} [ASSURED] mark=0 [active`],
+    [IPS_ASSURED, ` dport=80 [UNREPLIED] ${REPLY} [ASSURED] mark=0 [active`],
+    [IPS_SEEN_REPLY | IPS_ASSURED | IPS_OFFLOAD, ` dport=80 ${REPLY} [OFFLOAD] mark=0 [active`],
+    [IPS_SEEN_REPLY | IPS_OFFLOAD | IPS_HW_OFFLOAD, ` dport=80 ${REPLY} [HW_OFFLOAD] mark=0 [active`],
   ])("%p", (status, part) => {
     expect(flowLine(withStatus(status), 0)).toContain(part);
   });
 
   test("is not guessed when it is unknown", () => {
-    expect(flowLine(flowOf(17, portsWord(4660, 80)), 0)).toContain(` dport=80 ${REPLY} [active`);
+    expect(flowLine(flowOf(17, portsWord(4660, 80)), 0)).toContain(` dport=80 ${REPLY} mark=0 [active`);
   });
 });
 
@@ -160,6 +160,6 @@ test("IPv6 lines carry no mark of their family", () => {
   flow.words[REPLY_PORTS] = portsWord(53, 40000);
   expect(flowLine(flow, 1)).toBe(
     "udp      17 src=2001:db8::1 dst=2001:db8::2 sport=1001 dport=53 src=2001:db8::2 dst=2001:db8::1 sport=53 " +
-      "dport=40000 [active since 1s]",
+      "dport=40000 mark=0 [active since 1s]",
   );
 });

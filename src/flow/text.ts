@@ -5,15 +5,15 @@
  *   tcp      6 ESTABLISHED src=… dst=… sport=… dport=… src=… dst=… sport=… dport=… [ASSURED] mark=0 [active since 5s]
  *
  * Order: protocol name (8 columns) and number, state, original tuple, zone-orig, [UNREPLIED], reply tuple, zone-reply,
- * [ASSURED] or [OFFLOAD] or [HW_OFFLOAD], mark, zone, helper, age. What is not known is not printed. One difference: the
- * reply tuple is printed for flows of the external cache too, where conntrackd has none to print.
+ * [ASSURED] or [OFFLOAD] or [HW_OFFLOAD], mark, zone, helper, age. What is not known is not printed. Two differences:
+ * the reply tuple is printed for flows of the external cache too, where conntrackd has none to print; and mark=0 is printed
+ * also for a flow whose mark nobody named, since the kernel's events leave out a mark of 0.
  * Source: the output of conntrackd 1.4.7, and of libnetfilter_conntrack's nfct_snprintf(3) in its default form.
  */
 import { addressText } from "./address.ts";
 import {
   type Flow,
   HAS_HELPER,
-  HAS_MARK,
   HAS_STATE,
   HAS_STATUS,
   hasPorts,
@@ -111,7 +111,7 @@ export function flowLine(flow: Flow, ageSeconds: number): string {
   line += tupleText(words, family, l4proto, REPLY_SRC, REPLY_DST, REPLY_PORTS);
   if (zoneDirection === ZONE_REPLY_ONLY) line += ` zone-reply=${flow.zone}`;
   if (known) line += lifeText(status);
-  if (flow.has(HAS_MARK)) line += ` mark=${words[MARK]}`;
+  line += ` mark=${words[MARK]}`;
   if (zoneDirection === ZONE_BOTH && flow.zone !== 0) line += ` zone=${flow.zone}`;
   if (flow.has(HAS_HELPER)) line += ` helper=${helperName(words)}`;
   return `${line} [active since ${ageSeconds}s]`;

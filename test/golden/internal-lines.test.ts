@@ -28,7 +28,7 @@ import {
 import { IPS_ASSURED, IPS_SEEN_REPLY, SCTP_STATES, TCP_STATES } from "../../src/flow/status.ts";
 import { flowLine } from "../../src/flow/text.ts";
 import { addressWords } from "./attributes.ts";
-import { ageOf } from "./lines.ts";
+import { ageOf, withMark } from "./lines.ts";
 import { readLines, recordingNames } from "./recording.ts";
 
 /** In 09 there is no internal cache: `conntrackd -i` prints the kernel's table there, in another form. */
@@ -40,7 +40,7 @@ test.each(caching)("%s", (name) => {
   );
   const lines = files.flatMap((file) => readLines(name, file));
   expect(lines.length).toBeGreaterThan(0);
-  for (const line of lines) expect(flowLine(parse(line), ageOf(line))).toBe(line);
+  for (const line of lines) expect(flowLine(parse(line), ageOf(line))).toBe(withMark(line));
 });
 
 function parse(line: string): Flow {

@@ -14,6 +14,10 @@ export function withoutReply(line: string): string {
   );
 }
 
+/** The line with its mark, which conntrackd leaves out when the kernel's events did: then it is 0. */
+export const withMark = (line: string): string =>
+  / mark=\d/.test(line) ? line : line.replace(/(?= zone=| helper=| \[expires in | \[active since |$)/, " mark=0");
+
 /** The line without what depends on the moment: its age, and when ALARM would drop it. */
 export const withoutAge = (line: string): string => line.replace(/( \[expires in \d+s\])? \[active since \d+s\]$/, "");
 
