@@ -30,6 +30,8 @@ export interface Node {
 
 export interface NodeState {
   role: Role;
+  /** How often keepalived spoke. Its newer word may pass an older one that waits for the peer. */
+  words: number;
   /** The kernel's table has been read. */
   started: boolean;
   /** Events were lost: the internal cache may lack flows, or hold dead ones, until the reread is through. */

@@ -127,6 +127,7 @@ function makeNode(config: Config, log: Log): Result<Node, KernelError> {
     startedMs: monotonicMs(),
     state: {
       role: "unknown",
+      words: 0,
       started: false,
       suspect: false,
       lostAgain: false,

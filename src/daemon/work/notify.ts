@@ -16,12 +16,16 @@ import { resync } from "./resync.ts";
 export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
   const startMs = monotonicMs();
   node.state.role = role;
+  const word = ++node.state.words;
   node.log.info(`keepalived says ${role}`);
-  const steps = yield* role === "master" ? toMaster(node) : role === "backup" ? toBackup(node) : toFault(node, role);
+  const steps = yield* role === "master"
+    ? toMaster(node)
+    : role === "backup"
+      ? toBackup(node, word)
+      : toFault(node, role);
   const failed = steps.filter(({ ok }) => !ok);
   const milliseconds = Math.round(monotonicMs() - startMs);
-  // A newer word of keepalived may have passed while this one waited for the peer.
-  if (node.state.role === role)
+  if (node.state.words === word)
     node.state.lastRoleChange = { role, ok: failed.length === 0, milliseconds, atMs: monotonicMs() };
   const report = { role, steps };
   if (failed.length === 0) return succeed(report);
@@ -49,10 +53,11 @@ function* bulkStep(node: Node): Generator<Slice, NotifyStep, void> {
   return { ...step, ok: true };
 }
 
-function* toBackup(node: Node): Generator<Slice, NotifyStep[], void> {
+function* toBackup(node: Node, word: number): Generator<Slice, NotifyStep[], void> {
   const timers = logged(node, "backup", yield* timersStep(node));
   const asked = yield* stepOf("request", request(node), (done) => `received ${flows(done.received)}`);
-  if (asked.ok) node.state.timersShortened = false;
+  // The peer's flows bring their timeouts along. A takeover that passed meanwhile found them missing, and restores them itself.
+  if (asked.ok && node.state.words === word) node.state.timersShortened = false;
   return [timers, logged(node, "backup", asked)];
 }
 
