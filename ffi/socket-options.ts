@@ -16,34 +16,19 @@ export type SocketOption = readonly [level: number, option: number];
 
 const SOL_SOCKET = 1;
 const SOL_NETLINK = 270;
-const IPPROTO_IP = 0;
 const IPPROTO_IPV6 = 41;
 
 export const Option = {
-  SO_REUSEADDR: [SOL_SOCKET, 2],
-  /** Takes the error a past datagram left on the socket (such as ECONNREFUSED) and clears it. */
-  SO_ERROR: [SOL_SOCKET, 4],
   SO_SNDBUF: [SOL_SOCKET, 7],
   /** Read back it is twice what was set: the kernel counts its own overhead. */
   SO_RCVBUF: [SOL_SOCKET, 8],
-  SO_PRIORITY: [SOL_SOCKET, 12],
   /** Past net.core.wmem_max; needs CAP_NET_ADMIN. */
   SO_SNDBUFFORCE: [SOL_SOCKET, 32],
   /** Past net.core.rmem_max; needs CAP_NET_ADMIN. */
   SO_RCVBUFFORCE: [SOL_SOCKET, 33],
-  SO_RXQ_OVFL: [SOL_SOCKET, 40],
-  NETLINK_ADD_MEMBERSHIP: [SOL_NETLINK, 1],
-  NETLINK_DROP_MEMBERSHIP: [SOL_NETLINK, 2],
-  /** The kernel counts a message that did not fit as undelivered to this socket, so conntrack keeps it for later. */
-  NETLINK_BROADCAST_ERROR: [SOL_NETLINK, 4],
   NETLINK_NO_ENOBUFS: [SOL_NETLINK, 5],
   NETLINK_CAP_ACK: [SOL_NETLINK, 10],
-  NETLINK_EXT_ACK: [SOL_NETLINK, 11],
-  IP_TOS: [IPPROTO_IP, 1],
-  IP_MTU_DISCOVER: [IPPROTO_IP, 10],
-  IPV6_MTU_DISCOVER: [IPPROTO_IPV6, 23],
   IPV6_V6ONLY: [IPPROTO_IPV6, 26],
-  IPV6_TCLASS: [IPPROTO_IPV6, 67],
 } as const satisfies Record<string, SocketOption>;
 
 const SO_BINDTODEVICE = 25;

@@ -11,14 +11,7 @@ import { ReceiveBatch } from "../../ffi/receive-batch.ts";
 import { SendBatch } from "../../ffi/send-batch.ts";
 import { bind, openSocket, SOCK_DGRAM } from "../../ffi/socket.ts";
 import { AF_INET, AF_INET6, inet6Address, inetAddress } from "../../ffi/socket-address.ts";
-import {
-  bindToDevice,
-  getOption,
-  Option,
-  type SocketOption,
-  setOption,
-  socketDrops,
-} from "../../ffi/socket-options.ts";
+import { bindToDevice, Option, type SocketOption, setOption, socketDrops } from "../../ffi/socket-options.ts";
 import type { Address } from "../config/address.ts";
 import type { LinkConfig } from "../config/load.ts";
 import type { LinkState } from "../kernel/addresses.ts";
@@ -42,7 +35,6 @@ export class UdpChannel implements Outbound {
   readonly interfaceIndex: number;
   readonly mtuBytes: number;
   readonly payloadMax: number;
-  readonly receiveBufferBytes: number;
   /** `foreign`: datagrams of senders that are not our peer. `sendFailed`: datagrams that the kernel refused, lost. */
   readonly counters: ChannelCounters;
   readonly #peer: Address;
@@ -74,7 +66,6 @@ export class UdpChannel implements Outbound {
     this.#peer = link.peer;
     grow(fd, Option.SO_RCVBUFFORCE, Option.SO_RCVBUF, link.receiveBufferBytes);
     grow(fd, Option.SO_SNDBUFFORCE, Option.SO_SNDBUF, link.sendBufferBytes);
-    this.receiveBufferBytes = getOption(fd, Option.SO_RCVBUF) / 2;
     const headers = link.local.family === 4 ? IPV4_AND_UDP_BYTES : IPV6_AND_UDP_BYTES;
     this.payloadMax = Math.min(state.mtuBytes, MTU_BYTES_MAX) - headers - 1;
     this.#out = new SendBatch(SEND_DATAGRAMS, this.payloadMax + MESSAGE_MAX_BYTES);

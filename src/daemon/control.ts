@@ -153,6 +153,7 @@ export class Control {
   #count(command: string): void {
     const { requests } = this.#node.state;
     requests[command] = (requests[command] ?? 0) + 1;
+    this.#node.log.debug(`asked to ${command}`);
   }
 }
 
