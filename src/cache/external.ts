@@ -44,10 +44,9 @@ export class ExternalCache {
   /** False when the cache is full and the flow is not in it. `peer`: who tells of it. */
   create(flow: Flow, nowMs: number, peer = 0): boolean {
     deriveReply(flow.words);
-    let slot = this.#table.find(flow.words);
-    if (slot >= 0) this.#table.write(slot, flow.words);
-    else slot = this.#table.insert(flow.words);
+    const slot = this.#table.place(flow.words);
     if (slot < 0) return false;
+    if (!this.#table.placed) this.#table.write(slot, flow.words);
     this.#createdSeconds[slot] = nowMs / 1000;
     this.#told(slot, peer, nowMs);
     return true;

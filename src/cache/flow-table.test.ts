@@ -39,7 +39,7 @@ function expectEqual(flows: FlowTable, model: ReadonlyMap<string, Flow>): void {
 /** Every slot can be used again, with all that a slot may need. */
 function expectAllReusable(flows: FlowTable): void {
   const slots = new Set<number>();
-  for (let host = 0; host < flows.flowsMax; host++) slots.add(flows.insert(wideAndRare(host).words));
+  for (let host = 0; host < flows.flowsMax; host++) slots.add(flows.place(wideAndRare(host).words));
   const read = new Flow();
   for (let host = 0; host < flows.flowsMax; host++) {
     flows.read(flows.find(wideAndRare(host).words), read);
@@ -47,7 +47,7 @@ function expectAllReusable(flows: FlowTable): void {
   }
   expect(slots.size).toBe(flows.flowsMax);
   expect(slots.has(-1)).toBe(false);
-  expect(flows.insert(wideAndRare(flows.flowsMax).words)).toBe(-1);
+  expect(flows.place(wideAndRare(flows.flowsMax).words)).toBe(-1);
 }
 
 type Step = readonly [doing: "store" | "remove" | "find", flow: Flow];
@@ -69,7 +69,7 @@ test("does what a map of as many flows would do, whatever is stored, replaced an
           model.delete(keyOf(flow));
         } else if (doing === "store") {
           if (slot >= 0) flows.write(slot, flow.words);
-          else expect(flows.insert(flow.words) >= 0).toBe(model.size < flowsMax);
+          else expect(flows.place(flow.words) >= 0).toBe(model.size < flowsMax);
           if (slot >= 0 || model.size < flowsMax) model.set(keyOf(flow), flow);
         }
         expectEqual(flows, model);
@@ -95,7 +95,7 @@ test("thousands of flows come and go, and none is mixed up with another", () => 
       flows.remove(known);
       slots.delete(host);
     } else {
-      const slot = flows.insert(wideAndRare(host).words);
+      const slot = flows.place(wideAndRare(host).words);
       expect(slot >= 0).toBe(slots.size < 500);
       if (slot >= 0) slots.set(host, slot);
     }
@@ -112,7 +112,7 @@ describe("a flow", () => {
       const flows = table(3); // Four buckets at most: chains are certain over the keys tried.
       for (let base = 0; base < 50; base++) {
         const three = [0, 1, 2].map((i) => makeFlow({ ports: base * 3 + i }));
-        const slots = three.map(({ words }) => flows.insert(words));
+        const slots = three.map(({ words }) => flows.place(words));
         flows.remove(slots[leaves]);
         expect(three.map(({ words }) => flows.find(words))).toEqual(slots.map((slot, i) => (i === leaves ? -1 : slot)));
         for (const [i, slot] of slots.entries()) if (i !== leaves) flows.remove(slot);
@@ -124,7 +124,7 @@ describe("a flow", () => {
     const flows = table(2);
     const rare = wideAndRare(1);
     const plain = makeFlow({ source: [...HOST6.slice(0, 3), 1] });
-    const slot = flows.insert(rare.words);
+    const slot = flows.place(rare.words);
     for (let i = 0; i < 10; i++) {
       flows.write(slot, plain.words);
       flows.write(slot, rare.words);
@@ -135,7 +135,7 @@ describe("a flow", () => {
 
   test("is another one in another zone, of another family, or with one bit of its key changed", () => {
     const flows = table(64);
-    flows.insert(makeFlow().words);
+    flows.place(makeFlow().words);
     expect(flows.find(makeFlow().words)).toBe(0);
     expect(flows.find(makeFlow({ zone: 1 }).words)).toBe(-1);
     expect(flows.find(makeFlow({ l4proto: 17 }).words)).toBe(-1);

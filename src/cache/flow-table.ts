@@ -8,7 +8,7 @@
  *         4 5 6  reply source, destination, ports
  *         7-13   HAS, STATUS, TIMEOUT, MARK, INFO, VTAG_ORIG, VTAG_REPLY
  *         14     0, or 1 + the number of the record in `#rare` that holds labels, helper, master, seqadj, synproxy
- *         15     next slot of the same bucket + 1, 0 at the end
+ *         15     hash of the key
  *
  * All arrays are as long as `flowsMax` asks and are made once; the kernel gives memory to a page of them when it is first
  * written, so an idle table costs next to nothing and a growing one never copies (D-001). Full is an answer: -1.
@@ -30,19 +30,21 @@ import {
 } from "../flow/flow.ts";
 import type { FlowHash } from "./hash.ts";
 import { Slab } from "./slab.ts";
+import { SlotIndex } from "./slot-index.ts";
 
 const WORDS = 16;
 const STATE_WORDS = 7; // HAS … VTAG_REPLY, in the order of `Flow`
 const AT_REPLY_PORTS = 6;
 const AT_STATE = 7;
 const AT_RARE = 14;
-const AT_NEXT = 15;
+const AT_HASH = 15;
 
 export class FlowTable {
   readonly flowsMax: number;
+  /** True if the last `place` stored a flow that was not there. */
+  placed = false;
   readonly #hash: FlowHash;
-  readonly #buckets: Uint32Array;
-  readonly #bucketMask: number;
+  readonly #index: SlotIndex;
   readonly #slots: Slab;
   readonly #wide: Slab;
   readonly #rare: Slab;
@@ -50,9 +52,7 @@ export class FlowTable {
   constructor(flowsMax: number, hash: FlowHash) {
     this.flowsMax = flowsMax;
     this.#hash = hash;
-    const buckets = 2 ** Math.ceil(Math.log2(Math.max(flowsMax, 2)));
-    this.#buckets = new Uint32Array(buckets);
-    this.#bucketMask = buckets - 1;
+    this.#index = new SlotIndex(flowsMax);
     this.#slots = new Slab(flowsMax, WORDS);
     this.#wide = new Slab(flowsMax, 16);
     this.#rare = new Slab(flowsMax, RARE_WORDS);
@@ -64,32 +64,24 @@ export class FlowTable {
 
   /** The slot that holds the flow with this key, or -1. */
   find(words: Uint32Array): number {
-    const table = this.#slots.words;
-    const wide = familyOf(words[PROTO]) === 6;
-    let next = this.#buckets[this.#hash.of(words) & this.#bucketMask];
-    while (next !== 0) {
-      const at = (next - 1) * WORDS;
-      if (table[at] === words[PROTO] && table[at + 3] === words[ORIG_PORTS]) {
-        if (
-          wide
-            ? this.#sameWideKey(table[at + 1], words)
-            : table[at + 1] === words[ORIG_SRC] && table[at + 2] === words[ORIG_DST]
-        )
-          return next - 1;
-      }
-      next = table[at + AT_NEXT];
-    }
-    return -1;
+    this.#walk(words);
+    return this.#index.slotAt(this.#place);
   }
 
-  /** Stores a flow whose key is not in the table; its slot, or -1 when the table is full. */
-  insert(words: Uint32Array): number {
+  /** The slot of the flow with this key; a new one, written, where it had none (`placed`), or -1 when the table is full. */
+  place(words: Uint32Array): number {
+    this.#walk(words);
+    const known = this.#index.slotAt(this.#place);
+    this.placed = known < 0;
+    if (known >= 0) return known;
     const slot = this.#slots.take();
     if (slot < 0) return -1;
+    this.#index.set(this.#place, this.#hashed, slot);
     const table = this.#slots.words;
     const at = slot * WORDS;
     table[at] = words[PROTO];
     table[at + 3] = words[ORIG_PORTS];
+    table[at + AT_HASH] = this.#hashed;
     if (familyOf(words[PROTO]) === 6) {
       const wide = this.#wide.take(); // As many as slots, so never full.
       const to = wide * 16;
@@ -99,9 +91,6 @@ export class FlowTable {
       table[at + 1] = words[ORIG_SRC];
       table[at + 2] = words[ORIG_DST];
     }
-    const bucket = this.#hash.of(words) & this.#bucketMask;
-    table[at + AT_NEXT] = this.#buckets[bucket];
-    this.#buckets[bucket] = slot + 1;
     this.write(slot, words);
     return slot;
   }
@@ -165,7 +154,7 @@ export class FlowTable {
   remove(slot: number): void {
     const table = this.#slots.words;
     const at = slot * WORDS;
-    this.#unlink(slot);
+    this.#index.remove(table[at + AT_HASH], slot);
     if (familyOf(table[at]) === 6) this.#wide.give(table[at + 1]);
     if (table[at + AT_RARE] !== 0) this.#rare.give(table[at + AT_RARE] - 1);
     table.fill(0, at, at + WORDS);
@@ -188,42 +177,29 @@ export class FlowTable {
     return -1;
   }
 
-  #sameWideKey(wide: number, words: Uint32Array): boolean {
-    const at = wide * 16;
-    for (let i = 0; i < 8; i++) if (this.#wide.words[at + i] !== words[ORIG_SRC + i]) return false;
-    return true;
+  /** Where the last walk ended, at the flow or where it would stand, and the hash it went by. */
+  #place = 0;
+  #hashed = 0;
+
+  #walk(words: Uint32Array): void {
+    const index = this.#index;
+    const hash = this.#hash.of(words);
+    let place = index.home(hash);
+    for (let slot = index.slotAt(place); slot >= 0; slot = index.slotAt(place)) {
+      if (index.hashAt(place) === hash && this.#sameKey(slot, words)) break;
+      place = index.after(place);
+    }
+    this.#place = place;
+    this.#hashed = hash;
   }
 
-  readonly #key = new Uint32Array(ORIG_PORTS + 1);
-
-  #unlink(slot: number): void {
+  #sameKey(slot: number, words: Uint32Array): boolean {
     const table = this.#slots.words;
-    const key = this.#key;
     const at = slot * WORDS;
-    key.fill(0);
-    key[PROTO] = table[at];
-    key[ORIG_PORTS] = table[at + 3];
-    if (familyOf(table[at]) === 6) {
-      const from = table[at + 1] * 16;
-      for (let i = 0; i < 8; i++) key[ORIG_SRC + i] = this.#wide.words[from + i];
-    } else {
-      key[ORIG_SRC] = table[at + 1];
-      key[ORIG_DST] = table[at + 2];
-    }
-    const bucket = this.#hash.of(key) & this.#bucketMask;
-    const after = table[at + AT_NEXT];
-    let next = this.#buckets[bucket];
-    if (next === slot + 1) {
-      this.#buckets[bucket] = after;
-      return;
-    }
-    while (next !== 0) {
-      const here = (next - 1) * WORDS + AT_NEXT;
-      next = table[here];
-      if (next === slot + 1) {
-        table[here] = after;
-        return;
-      }
-    }
+    if (table[at] !== words[PROTO] || table[at + 3] !== words[ORIG_PORTS]) return false;
+    if (familyOf(words[PROTO]) !== 6) return table[at + 1] === words[ORIG_SRC] && table[at + 2] === words[ORIG_DST];
+    const wide = table[at + 1] * 16;
+    for (let i = 0; i < 8; i++) if (this.#wide.words[wide + i] !== words[ORIG_SRC + i]) return false;
+    return true;
   }
 }

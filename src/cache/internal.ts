@@ -64,13 +64,11 @@ export class InternalCache {
 
   /** A flow was created: what was known of its tuple is forgotten. Slot, or -1 when the cache is full. */
   create(flow: Flow, nowMs: number): number {
-    let slot = this.#table.find(flow.words);
-    if (slot >= 0) {
+    const slot = this.#table.place(flow.words);
+    if (slot < 0) return -1;
+    if (!this.#table.placed) {
       if (this.#life[slot] === DEAD) this.#dead--;
       this.#table.write(slot, flow.words);
-    } else {
-      slot = this.#table.insert(flow.words);
-      if (slot < 0) return -1;
     }
     this.#life[slot] = FRESH;
     this.#holders[slot] = this.#peers;
