@@ -42,6 +42,20 @@ test("wait names each ready descriptor by its tag, and none when the time is ove
   expect(epoll.wait(0)).toBe(0);
 });
 
+test("waits for a fraction of a millisecond, and no shorter", () => {
+  const shortestMs = (timeoutMs: number): number => {
+    const tookMs = Array.from({ length: 20 }, () => {
+      const startMs = performance.now();
+      expect(epoll.wait(timeoutMs)).toBe(0);
+      return performance.now() - startMs;
+    });
+    return Math.min(...tookMs);
+  };
+  const fractionMs = shortestMs(0.2);
+  expect(fractionMs).toBeGreaterThanOrEqual(0.2);
+  expect(fractionMs).toBeLessThan(shortestMs(1));
+});
+
 test("a descriptor can change what it waits for, and leave", () => {
   expect(epoll.add(first, 1)).toBe(0);
   expect(epoll.add(first, 1)).toBe(-Errno.EEXIST);

@@ -1,6 +1,9 @@
 /**
  * epoll: waiting for many descriptors at once. Signatures: sys/epoll.h.
  *
+ * `epoll_pwait2` waits in nanoseconds (Linux 5.11). Older C libraries have no name for it, so it goes by its number, which
+ * is the same everywhere; a kernel without it is asked in whole milliseconds.
+ *
  *   struct epoll_event   u32 events, u64 data (we use its low word: the tag), little-endian
  *                        packed into 12 bytes on x86-64, data at 4; 16 bytes with data at 8 elsewhere
  */
@@ -14,7 +17,12 @@ const c = load("libc.so.6", "libc6", {
   epoll_create1: { args: ["i32"], returns: "i32" },
   epoll_ctl: { args: ["i32", "i32", "i32", "ptr"], returns: "i32" },
   epoll_wait: { args: ["i32", "ptr", "i32", "i32"], returns: "i32" },
+  syscall: { args: ["i64_fast", "i32", "ptr", "i32", "ptr", "ptr", "i64_fast"], returns: "i64_fast" },
 });
+
+/** asm-generic/unistd.h, and x86-64's table. */
+const SYS_EPOLL_PWAIT2 = 441;
+const TIMESPEC_BYTES = 16;
 
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
@@ -35,6 +43,10 @@ export class Epoll {
   readonly #view: DataView;
   readonly #address;
   readonly #argument;
+  readonly #timespec = pinned(TIMESPEC_BYTES);
+  readonly #timespecView = new DataView(this.#timespec.buffer);
+  readonly #timespecAddress = addressOf(this.#timespec);
+  #nanoseconds = true;
 
   constructor(eventsMax = 16) {
     this.fd = negative(c.epoll_create1(EPOLL_CLOEXEC));
@@ -58,9 +70,20 @@ export class Epoll {
     return this.#control(EPOLL_CTL_DEL, fd, 0, 0);
   }
 
-  /** How many descriptors are ready: 0 after the time or a signal. -1 as time waits for ever. Valid until the next. */
+  /** How many descriptors are ready: 0 after the time, which may have a fraction, or a signal. Valid until the next. */
   wait(timeoutMs: number): number {
-    const count = negative(c.epoll_wait(this.fd, this.#address, this.#eventsMax, timeoutMs));
+    let count = -Errno.ENOSYS;
+    if (this.#nanoseconds && timeoutMs > 0) {
+      const seconds = Math.floor(timeoutMs / 1_000);
+      this.#timespecView.setUint32(0, seconds, true);
+      this.#timespecView.setUint32(8, (timeoutMs - seconds * 1_000) * 1e6, true);
+      count = negative(
+        c.syscall(SYS_EPOLL_PWAIT2, this.fd, this.#address, this.#eventsMax, this.#timespecAddress, null, 8),
+      );
+      this.#nanoseconds = count !== -Errno.ENOSYS;
+    }
+    if (count === -Errno.ENOSYS)
+      count = negative(c.epoll_wait(this.fd, this.#address, this.#eventsMax, Math.ceil(timeoutMs)));
     return count === -Errno.EINTR ? 0 : count;
   }
 

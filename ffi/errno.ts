@@ -33,6 +33,7 @@ export const Errno = {
   EMFILE: 24,
   ENOSPC: 28,
   ERANGE: 34,
+  ENOSYS: 38,
   EPROTO: 71,
   EOVERFLOW: 75,
   ENOTSOCK: 88,

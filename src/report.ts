@@ -24,6 +24,7 @@ export interface StatusReport {
   readonly peer: PeerReport;
   readonly link: LinkReport;
   readonly kernel: KernelReport;
+  readonly loop: LoopReport;
   readonly lastRoleChange: RoleChangeReport | null;
   /** How often each command was asked for since the start, by its name. */
   readonly requests: Readonly<Record<string, number>>;
@@ -60,6 +61,14 @@ export interface KernelReport {
   readonly bufferBytes: number;
   /** Events were lost and the resync that repairs the internal cache is not finished yet. */
   readonly suspect: boolean;
+}
+
+/** How long replication had to wait for the daemon itself. */
+export interface LoopReport {
+  readonly turns: number;
+  /** The longest turn since the start, and of the last one to two minutes. */
+  readonly longestPauseMs: number;
+  readonly recentPauseMs: number;
 }
 
 export interface RoleChangeReport {

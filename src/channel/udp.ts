@@ -19,7 +19,8 @@ import type { Outbound } from "../replica.ts";
 import { type Result, refuse, succeed } from "../result.ts";
 import { MESSAGE_MAX_BYTES } from "../wire/encode.ts";
 
-const RECEIVE_DATAGRAMS = 64;
+/** Datagrams that a `receive` brings at most; fewer mean that no more waited. */
+export const RECEIVE_DATAGRAMS = 64;
 const SEND_DATAGRAMS = 64;
 /** The longest UDP datagram: whatever MTU the peer has, nothing it sends is cut off. */
 const DATAGRAM_BYTES_MAX = 65_536;

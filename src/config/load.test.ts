@@ -34,7 +34,7 @@ test("three settings suffice for a pair, the rest has defaults", () => {
     ],
     filter: { ignoreAddresses: [] },
     control: { socket: "/run/ctsync/ctsync.sock" },
-    netlink: { bufferBytes: 16_777_216, bufferMaxBytes: 134_217_728 },
+    netlink: { bufferBytes: 16_777_216, bufferMaxBytes: 134_217_728, gatherMs: 0.7 },
     log: { level: "info" },
   });
 });
@@ -61,6 +61,7 @@ socket = "/tmp/ctsync.sock"
 [netlink]
 buffer_bytes = 70000
 buffer_max_bytes = 70000
+gather_ms = 0.25
 [log]
 level = "debug"
 `;
@@ -78,7 +79,7 @@ test("every setting that is written is taken, and shown settings load as the sam
   expect(config.links[0].peer.zone).toBe("eth2");
   expect(config.filter.ignoreAddresses.map((cidr) => cidr.prefixBits)).toEqual([32, 64]);
   expect(config.control.socket).toBe("/tmp/ctsync.sock");
-  expect(config.netlink).toEqual({ bufferBytes: 70_000, bufferMaxBytes: 70_000 });
+  expect(config.netlink).toEqual({ bufferBytes: 70_000, bufferMaxBytes: 70_000, gatherMs: 0.25 });
   expect(config.log.level).toBe("debug");
   expect(good(renderConfig(config))).toEqual(config);
   expect(good(renderConfig(good(SHORTEST)))).toEqual(good(SHORTEST));

@@ -23,7 +23,11 @@ export function renderConfig(config: Config): string {
     })),
     filter: { ignore_addresses: config.filter.ignoreAddresses.map((cidr) => cidr.text) },
     control: { socket: config.control.socket },
-    netlink: { buffer_bytes: netlink.bufferBytes, buffer_max_bytes: netlink.bufferMaxBytes },
+    netlink: {
+      buffer_bytes: netlink.bufferBytes,
+      buffer_max_bytes: netlink.bufferMaxBytes,
+      gather_ms: netlink.gatherMs,
+    },
     log: { level: config.log.level },
   });
 }

@@ -26,6 +26,12 @@ function wholeNumber(limit: limits.Limit, rule?: string) {
   return v.optional(v.pipe(v.number(text), v.check(within, text)), limit.standard);
 }
 
+/** A number that may have a fraction. */
+function number({ min, max, standard }: limits.Limit) {
+  const text = `expected a number from ${min} to ${max}`;
+  return v.optional(v.pipe(v.number(text), v.minValue(min, text), v.maxValue(max, text)), standard);
+}
+
 /** Text that `parse` turns into a value, or refuses with the reason. */
 function parsedText<T>(expected: string, parse: (text: string) => { value: T } | { error: string }) {
   return v.pipe(
@@ -95,6 +101,7 @@ const netlink = v.pipe(
   table({
     buffer_bytes: wholeNumber(limits.NETLINK_BUFFER_BYTES),
     buffer_max_bytes: wholeNumber(limits.NETLINK_BUFFER_MAX_BYTES),
+    gather_ms: number(limits.NETLINK_GATHER_MS),
   }),
   v.forward(
     v.partialCheck(
@@ -104,7 +111,11 @@ const netlink = v.pipe(
     ),
     ["buffer_bytes"],
   ),
-  v.transform((found) => ({ bufferBytes: found.buffer_bytes, bufferMaxBytes: found.buffer_max_bytes })),
+  v.transform((found) => ({
+    bufferBytes: found.buffer_bytes,
+    bufferMaxBytes: found.buffer_max_bytes,
+    gatherMs: found.gather_ms,
+  })),
 );
 
 const link = v.pipe(

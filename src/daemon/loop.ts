@@ -6,9 +6,10 @@
  */
 import { bunEpollFd, EPOLLIN, EPOLLOUT, Epoll } from "../../ffi/epoll.ts";
 import { Errno } from "../../ffi/errno.ts";
+import { RECEIVE_DATAGRAMS } from "../channel/udp.ts";
 import { Flow } from "../flow/flow.ts";
 import type { AddressWatch } from "../kernel/addresses.ts";
-import { EVENT_NONE, type EventKind } from "../kernel/events.ts";
+import { BATCH_EVENTS, EVENT_NONE, type EventKind } from "../kernel/events.ts";
 import { monotonicMs } from "./clock.ts";
 import { Gather } from "./gather.ts";
 import type { Link } from "./link.ts";
@@ -47,7 +48,7 @@ export class Loop {
   readonly #parts: LoopParts;
   readonly #everything = new Epoll();
   readonly #allButEvents = new Epoll();
-  readonly #gather = new Gather();
+  readonly #gather: Gather;
   readonly #flow = new Flow();
   readonly #watched: number[] = [];
   readonly #bunFd = bunEpollFd();
@@ -55,10 +56,13 @@ export class Loop {
   #overrun = false;
   /** More waits than the last turn could do. */
   #again = true;
+  /** A link's socket may have datagrams. */
+  #linksReady = true;
 
   constructor(parts: LoopParts) {
     this.#parts = parts;
     this.#node = parts.node;
+    this.#gather = new Gather(this.#node.config.netlink.gatherMs);
     this.#everything.add(this.#node.events.fd, EVENTS);
     this.#watch(parts.addresses.fd, ADDRESSES, EPOLLIN);
     if (this.#bunFd >= 0) this.#watch(this.#bunFd, BUN, EPOLLIN);
@@ -68,9 +72,12 @@ export class Loop {
     this.#tendLinks(monotonicMs());
     while (!this.#node.state.stopping) {
       const bun = this.#wait();
+      const wokeMs = monotonicMs();
       const working = this.#node.jobs.busy; // Whoever waits for a job hears of its end when Bun's loop runs.
       this.#turn();
       if (bun || working || this.#parts.clients()) await new Promise<void>((resolve) => setImmediate(resolve));
+      const nowMs = monotonicMs();
+      this.#node.pauses.paused(nowMs - wokeMs, nowMs);
     }
     this.#everything.close();
     this.#allButEvents.close();
@@ -79,11 +86,12 @@ export class Loop {
   /** Sleeps until there is something to do. True when Bun has. */
   #wait(): boolean {
     const set = this.#gather.busy ? this.#allButEvents : this.#everything;
-    const ready = set.wait(Math.ceil(this.#waitMs()));
+    const ready = set.wait(this.#waitMs());
     let bun = this.#bunFd < 0 || ready === 0; // Its timers have no descriptor: they are looked at whenever nothing else is.
     for (let i = 0; i < ready; i++) {
       const tag = set.tag(i);
       if (tag === BUN) bun = true;
+      else if (tag === LINK) this.#linksReady = true;
       else if (tag === ADDRESSES && this.#parts.addresses.changed()) {
         this.#parts.addressesChanged();
         this.#tendLinks(monotonicMs());
@@ -111,7 +119,10 @@ export class Loop {
     this.#again = false;
     let nowMs = monotonicMs();
     if (!this.#gather.busy || nowMs >= this.#gather.dueMs) this.#kernelEvents(nowMs);
-    for (let peer = 0; peer < links.length; peer++) this.#datagrams(links[peer], peer, nowMs);
+    if (this.#linksReady) {
+      this.#linksReady = false;
+      for (let peer = 0; peer < links.length; peer++) this.#datagrams(links[peer], peer, nowMs);
+    }
     nowMs = monotonicMs();
     jobs.turn(nowMs);
     replica.tick(nowMs);
@@ -132,14 +143,17 @@ export class Loop {
         this.#overrun = true;
         continue;
       }
-      if (count <= 0) {
+      if (count > 0) {
+        seen += count;
+        for (let kind: EventKind = events.next(flow); kind !== EVENT_NONE; kind = events.next(flow))
+          replica.kernelEvent(kind, flow, nowMs);
+      }
+      // A batch that is not full was the last. After an overrun it may also have been cut short by the next one: look again.
+      if (count <= 0 || (count < BATCH_EVENTS && !this.#overrun)) {
         this.#gather.looked(seen, nowMs);
         this.#drained();
         return;
       }
-      seen += count;
-      for (let kind: EventKind = events.next(flow); kind !== EVENT_NONE; kind = events.next(flow))
-        replica.kernelEvent(kind, flow, nowMs);
     }
     this.#gather.looked(seen, nowMs);
     this.#again = true;
@@ -157,12 +171,13 @@ export class Loop {
     if (channel === undefined) return;
     for (let batch = 0; batch < DATAGRAM_BATCHES_PER_TURN; batch++) {
       const count = channel.receive();
-      if (count === 0) return;
       for (let i = 0; i < count; i++) {
         if (channel.isPeers(i))
           this.#node.replica.datagram(peer, channel.received, channel.offset(i), channel.lengthOf(i), nowMs);
       }
+      if (count < RECEIVE_DATAGRAMS) return;
     }
+    this.#linksReady = true;
     this.#again = true;
   }
 

@@ -11,6 +11,7 @@ import type { Role, RoleChangeReport } from "../report.ts";
 import type { Jobs } from "./jobs.ts";
 import type { Link } from "./link.ts";
 import type { Log } from "./log.ts";
+import type { Pauses } from "./pauses.ts";
 
 export interface Node {
   readonly config: Config;
@@ -24,6 +25,7 @@ export interface Node {
   readonly existence: KernelExistence;
   readonly links: readonly Link[];
   readonly jobs: Jobs;
+  readonly pauses: Pauses;
   readonly startedMs: number;
   readonly state: NodeState;
 }

@@ -26,6 +26,7 @@ import { Link } from "./link.ts";
 import { Log } from "./log.ts";
 import { Loop } from "./loop.ts";
 import type { Node } from "./node.ts";
+import { Pauses } from "./pauses.ts";
 import { Systemd } from "./systemd.ts";
 import { resync } from "./work/resync.ts";
 
@@ -108,8 +109,8 @@ function makeNode(config: Config, log: Log): Result<Node, KernelError> {
   const capped = events.value.bufferWarning(config.netlink.bufferBytes);
   if (capped !== undefined) log.warning(explain(capped));
   // What we commit or shorten is the peer's, or no news; told to the peer it would only come back.
-  events.value.ignorePortId(commit.value.portId);
-  events.value.ignorePortId(timers.value.portId);
+  const deaf = events.value.ignorePortIds([commit.value.portId, timers.value.portId]);
+  if (!deaf.ok) return deaf;
 
   const filter = new AddressFilter(config.filter.ignoreAddresses);
   const node: Node = {
@@ -124,6 +125,7 @@ function makeNode(config: Config, log: Log): Result<Node, KernelError> {
     existence: existence.value,
     links: config.links.map((link) => new Link(link, log)),
     jobs: new Jobs(),
+    pauses: new Pauses(),
     startedMs: monotonicMs(),
     state: {
       role: "unknown",

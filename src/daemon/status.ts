@@ -29,6 +29,11 @@ export function statusReport(node: Node): StatusReport {
       bufferBytes: events.bufferBytes,
       suspect: state.suspect,
     },
+    loop: {
+      turns: node.pauses.turns,
+      longestPauseMs: node.pauses.longestMs,
+      recentPauseMs: node.pauses.recentMs(nowMs),
+    },
     lastRoleChange:
       change === null
         ? null
@@ -71,7 +76,6 @@ function counters(node: Node): Counters {
   return {
     kernel: {
       received: events.received,
-      own: events.own,
       malformed: events.malformed,
       unknown: events.unknown,
       truncated: events.truncated,

@@ -4,19 +4,20 @@
  *   const count = events.receive();                       one recvmmsg; -errno when there is nothing
  *   while ((kind = events.next(flow)) !== EVENT_NONE) …   the batch, event by event, decoded into `flow`
  *
- * Events that our own requests caused are skipped by the port id of the socket that made them (`ignorePortId`), or what
- * we commit would echo back to the peer. -ENOBUFS means that the kernel dropped events: the buffer has been grown as
+ * Events that our own requests caused do not reach us, by the port id of the socket that made them (`ignorePortIds`), or
+ * what we commit would echo back to the peer. -ENOBUFS means that the kernel dropped events: the buffer has been grown as
  * far as it may, and the caller must reread the table, since what it holds is suspect now.
  */
 import { Errno } from "../../ffi/errno.ts";
 import { ConntrackSocket, GROUP_DESTROY, GROUP_NEW, GROUP_UPDATE } from "../../ffi/libnetfilter-conntrack.ts";
 import { ReceiveBatch } from "../../ffi/receive-batch.ts";
+import { dropPortIds } from "../../ffi/socket-filter.ts";
 import type { Flow } from "../flow/flow.ts";
 import { type Result, refuse, succeed } from "../result.ts";
 import { DECODED, decodeConntrack } from "./ctnetlink.ts";
 import { CT_DELETE, CT_NEW, CTNETLINK_HEADER_BYTES } from "./ctnetlink-attributes.ts";
 import { type KernelError, kernelError } from "./kernel-error.ts";
-import { align4, messageFlags, messageLength, messagePortId, messageType, NLM_F_CREATE } from "./netlink.ts";
+import { align4, messageFlags, messageLength, messageType, NLM_F_CREATE } from "./netlink.ts";
 import { setReceiveBuffer } from "./receive-buffer.ts";
 
 export const EVENT_NONE = 0;
@@ -26,7 +27,7 @@ export const EVENT_DESTROY = 3;
 export type EventKind = typeof EVENT_NONE | typeof EVENT_NEW | typeof EVENT_UPDATE | typeof EVENT_DESTROY;
 
 /** Events a `receive` can bring, one datagram each. */
-const BATCH_EVENTS = 128;
+export const BATCH_EVENTS = 128;
 /** The longest event, an IPv6 flow with master and every extension, takes under 900 bytes. */
 const EVENT_BYTES_MAX = 1600;
 
@@ -38,9 +39,8 @@ export interface EventOptions {
 
 export class KernelEvents {
   readonly fd: number;
-  /** Counters since the start. Each datagram's messages raise exactly one of received, own, malformed, unknown. */
+  /** Counters since the start. Each datagram's messages raise exactly one of received, malformed, unknown. */
   received = 0;
-  own = 0;
   /** The message lies about a length or lacks what every flow has. */
   malformed = 0;
   /** Neither a new, a changed nor a destroyed flow. */
@@ -55,8 +55,6 @@ export class KernelEvents {
   readonly #socket: ConntrackSocket;
   readonly #bufferMaxBytes: number;
   readonly #batch = new ReceiveBatch(BATCH_EVENTS, EVENT_BYTES_MAX);
-  readonly #ignored = new Uint32Array(new ArrayBuffer(16 * 4));
-  #ignoredCount = 0;
   #datagrams = 0;
   #datagram = 0;
   #at = 0;
@@ -81,10 +79,12 @@ export class KernelEvents {
     return { kind: "buffer-capped", wantedBytes, grantedBytes: this.bufferBytes };
   }
 
-  /** Events caused by the socket of this port id are ours. */
-  ignorePortId(portId: number): void {
-    if (this.#ignoredCount === this.#ignored.length) throw new Error("too many sockets to ignore");
-    this.#ignored[this.#ignoredCount++] = portId;
+  /** From now on, events caused by the sockets of these port ids are not queued for us: the kernel drops them. */
+  ignorePortIds(portIds: readonly number[]): Result<void, KernelError> {
+    const answer = dropPortIds(this.fd, portIds);
+    return answer < 0
+      ? refuse(kernelError("leave out the events that our own commits cause", answer))
+      : succeed(undefined);
   }
 
   /**
@@ -122,7 +122,6 @@ export class KernelEvents {
       this.#at = at + align4(lengthBytes);
       const type = messageType(view, at);
       if (type !== CT_NEW && type !== CT_DELETE) this.unknown++;
-      else if (this.#isOwn(messagePortId(view, at))) this.own++;
       else if (decodeConntrack(view, at, at + lengthBytes, flow.words) !== DECODED) this.malformed++;
       else {
         this.received++;
@@ -147,12 +146,6 @@ export class KernelEvents {
       this.#end = this.#at + this.#batch.length(i);
       return true;
     }
-    return false;
-  }
-
-  #isOwn(portId: number): boolean {
-    if (portId === 0) return false;
-    for (let i = 0; i < this.#ignoredCount; i++) if (this.#ignored[i] === portId) return true;
     return false;
   }
 

@@ -47,7 +47,6 @@ export const align4 = (bytes: number): number => (bytes + 3) & ~3;
 export const messageLength = (view: DataView, at: number): number => view.getUint32(at + LENGTH_AT, true);
 export const messageType = (view: DataView, at: number): number => view.getUint16(at + TYPE_AT, true);
 export const messageFlags = (view: DataView, at: number): number => view.getUint16(at + FLAGS_AT, true);
-export const messagePortId = (view: DataView, at: number): number => view.getUint32(at + PORT_ID_AT, true);
 
 export const attributeType = (view: DataView, at: number): number => view.getUint16(at + 2, true) & ATTRIBUTE_TYPE_MASK;
 

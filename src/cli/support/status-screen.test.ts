@@ -22,6 +22,7 @@ const STATUS: StatusReport = {
   },
   link: { interface: "eth2", local: "10.0.9.1", peer: "10.0.9.2", port: 3780, mtuBytes: 1500, up: true },
   kernel: { events: 1_234_567, overruns: 1, bufferBytes: 2_097_152, suspect: false },
+  loop: { turns: 500_000, longestPauseMs: 8.25, recentPauseMs: 1.5 },
   lastRoleChange: { role: "master", ok: true, secondsAgo: 300, milliseconds: 41.7 },
   requests: { notify: 1, dump: 0, status: 12 },
   counters: { wire: { badVersion: 0, truncated: 2, unknownAttribute: 1 }, session: { stale: 0 } },
@@ -39,6 +40,7 @@ peer      10.0.9.2 connected, last heard 412 ms ago
           3 unacknowledged, 0 queued, 7 resent, 0 lost
 link      eth2 up, 10.0.9.1 to 10.0.9.2, UDP port 3780, MTU 1500
 kernel    1,234,567 events, 1 overruns, buffer 2 MiB
+loop      paused for 1.5 ms at most lately, 8.3 ms ever
 requests  notify 1, status 12
 
 counters

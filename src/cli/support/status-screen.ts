@@ -6,7 +6,7 @@ import { bytesText, durationText } from "./units.ts";
 type Row = readonly [subject: string, text: string];
 
 export function statusScreen(status: StatusReport): string {
-  const { link, kernel } = status;
+  const { link, kernel, loop } = status;
   const rows: Row[] = [
     ["ctsync", `${status.version}, pid ${status.pid}, up ${durationText(status.uptimeSeconds * 1000)}`],
     ["role", roleText(status)],
@@ -25,6 +25,10 @@ export function statusScreen(status: StatusReport): string {
     ],
   ];
   if (kernel.suspect) rows.push(["", "events were lost: the internal cache is being compared with the kernel"]);
+  rows.push([
+    "loop",
+    `paused for ${loop.recentPauseMs.toFixed(1)} ms at most lately, ${loop.longestPauseMs.toFixed(1)} ms ever`,
+  ]);
   const requests = countedText(status.requests);
   if (requests !== "") rows.push(["requests", requests]);
   return [...aligned(rows), ...countersText(status.counters)].join("\n");
