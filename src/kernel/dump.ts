@@ -5,9 +5,11 @@
  *   dump.start();
  *   while ((step = dump.next(flow)) === DUMP_FLOW) …      DUMP_WAIT: nothing yet, watch `fd` and come back
  *
- * A dump is not atomic: an entry missing from one dump is not proof that it is gone. The kernel says so itself when the
- * table was resized meanwhile (`interrupted`). Source: netlink(7), NLM_F_DUMP, NLM_F_DUMP_INTR.
+ * A dump is not atomic: an entry missing from one dump is not proof that it is gone. A table whose number of buckets
+ * changes meanwhile is dumped with most entries missing, or twice, and the kernel does not say so: hence we compare that
+ * number at both ends (`interrupted`). Source: netlink(7), NLM_F_DUMP, NLM_F_DUMP_INTR; measured on Linux 6.18.
  */
+import { conntrackBuckets } from "../../ffi/conntrack-buckets.ts";
 import { Errno } from "../../ffi/errno.ts";
 import { ConntrackSocket } from "../../ffi/libnetfilter-conntrack.ts";
 import { pinned } from "../../ffi/memory.ts";
@@ -55,6 +57,7 @@ export class KernelDump {
   #socket: ConntrackSocket | undefined;
   #at = 0;
   #end = 0;
+  #buckets = 0;
 
   get running(): boolean {
     return this.#socket !== undefined;
@@ -63,6 +66,7 @@ export class KernelDump {
   /** Asks the kernel for its table; a dump that still runs is given up. */
   start(): Result<void, KernelError> {
     this.stop();
+    this.#buckets = conntrackBuckets();
     const socket = ConntrackSocket.open(0);
     if (typeof socket === "number") return refuse(kernelError(OPERATION, socket));
     setReceiveBuffer(socket.fd, RECEIVE_BYTES * 4);
@@ -122,6 +126,7 @@ export class KernelDump {
     const errno = carries ? -this.#view.getInt32(at + ERROR_AT, true) : 0;
     if (errno !== 0 || type === NLMSG_ERROR) return this.#fail(errno || Errno.EPROTO);
     this.stop();
+    if (conntrackBuckets() !== this.#buckets) this.interrupted = true;
     return DUMP_DONE;
   }
 

@@ -22,6 +22,8 @@ export interface LinkEnd {
   readonly addresses?: readonly string[]; // with prefix length, either family
 }
 
+type MachineSetting = `net.netfilter.${"nf_log_all_netns" | "nf_conntrack_max" | "nf_conntrack_buckets"}`;
+
 const living = new Set<Lab>();
 let labsCreated = 0;
 
@@ -93,7 +95,7 @@ export class Lab implements AsyncDisposable {
   }
 
   /** Changes a setting that the machine has only once; put back when no lab needs it any more. */
-  machineSysctl(key: "net.netfilter.nf_log_all_netns" | "net.netfilter.nf_conntrack_max", value: number): void {
+  machineSysctl(key: MachineSetting, value: number): void {
     holdMachineSysctl(key, value, this.#user);
   }
 
