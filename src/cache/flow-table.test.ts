@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { arbitraryFlow, HOST6, keyOf, makeFlow } from "../../test/make-flow.ts";
-import { Flow, HAS, HAS_LABELS, LABELS } from "../flow/flow.ts";
+import { Flow, HAS, HAS_LABELS, HAS_SYNPROXY, LABELS } from "../flow/flow.ts";
 import { FlowTable } from "./flow-table.ts";
 import { FlowHash } from "./hash.ts";
 
@@ -107,9 +107,9 @@ test("thousands of flows come and go, and none is mixed up with another", () => 
 });
 
 describe("a flow", () => {
-  test("keeps its slot while others leave the same bucket, wherever it stands in the chain", () => {
+  test("keeps its slot while others leave, wherever it stands among those that share a home", () => {
     for (const leaves of [0, 1, 2]) {
-      const flows = table(3); // Four buckets at most: chains are certain over the keys tried.
+      const flows = table(3); // Eight places at most: over the keys tried, all share a home now and then.
       for (let base = 0; base < 50; base++) {
         const three = [0, 1, 2].map((i) => makeFlow({ ports: base * 3 + i }));
         const slots = three.map(({ words }) => flows.place(words));
@@ -129,6 +129,20 @@ describe("a flow", () => {
       flows.write(slot, plain.words);
       flows.write(slot, rare.words);
     }
+    flows.remove(slot);
+    expectAllReusable(flows);
+  });
+
+  test("has its rare attributes also when all of them are zero, after one that had others", () => {
+    const flows = table(2);
+    const slot = flows.place(wideAndRare(1).words);
+    const zero = wideAndRare(1);
+    zero.words[HAS] = (zero.words[HAS] & ~HAS_LABELS) | HAS_SYNPROXY;
+    zero.words[LABELS] = 0;
+    flows.write(slot, zero.words);
+    const read = new Flow();
+    flows.read(slot, read);
+    expect(read.words).toEqual(zero.words);
     flows.remove(slot);
     expectAllReusable(flows);
   });

@@ -7,7 +7,8 @@
  *         1 2 3  orig source, destination, ports      (IPv6: word 1 names a 64-byte record in `#wide`)
  *         4 5 6  reply source, destination, ports
  *         7-13   HAS, STATUS, TIMEOUT, MARK, INFO, VTAG_ORIG, VTAG_REPLY
- *         14     0, or 1 + the number of the record in `#rare` that holds labels, helper, master, seqadj, synproxy
+ *         14     0, or 1 + the number of the record in `#rare` that holds labels, helper, master, seqadj, synproxy, where
+ *                any of their words is not 0: the kernel names a SYNPROXY of zeros for every flow made through ctnetlink
  *         15     hash of the key
  *
  * All arrays are as long as `flowsMax` asks and are made once; the kernel gives memory to a page of them when it is first
@@ -109,7 +110,7 @@ export class FlowTable {
     table[at + AT_REPLY_PORTS] = words[REPLY_PORTS];
     for (let i = 0; i < STATE_WORDS; i++) table[at + AT_STATE + i] = words[HAS + i];
     let rare = table[at + AT_RARE];
-    if ((words[HAS] & HAS_RARE) !== 0) {
+    if ((words[HAS] & HAS_RARE) !== 0 && anyRare(words)) {
       if (rare === 0) {
         rare = this.#rare.take() + 1;
         table[at + AT_RARE] = rare;
@@ -202,4 +203,9 @@ export class FlowTable {
     for (let i = 0; i < 8; i++) if (this.#wide.words[wide + i] !== words[ORIG_SRC + i]) return false;
     return true;
   }
+}
+
+function anyRare(words: Uint32Array): boolean {
+  for (let i = RARE_FROM; i < RARE_FROM + RARE_WORDS; i++) if (words[i] !== 0) return true;
+  return false;
 }
