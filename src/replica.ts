@@ -166,15 +166,13 @@ export class Replica {
   flushInternal(): number {
     const flows = this.internal.count;
     for (const session of this.sessions) session.retain(() => false);
-    for (let slot = this.internal.nextUsed(0); slot >= 0; slot = this.internal.nextUsed(slot + 1))
-      this.internal.drop(slot);
+    this.internal.clear();
     return flows;
   }
 
   flushExternal(): number {
     const flows = this.external.count;
-    for (let slot = this.external.nextLive(0); slot >= 0; slot = this.external.nextLive(slot + 1))
-      this.external.remove(slot);
+    this.external.clear();
     return flows;
   }
 

@@ -77,6 +77,10 @@ export class ExternalCache {
     this.#table.remove(slot);
   }
 
+  clear(): void {
+    this.#table.clear();
+  }
+
   ageSeconds(slot: number, nowMs: number): number {
     return Math.max(0, Math.floor(nowMs / 1000) - this.#createdSeconds[slot]);
   }
@@ -98,7 +102,7 @@ export class ExternalCache {
     return this.#table.isUsed(slot);
   }
 
-  /** One past the highest slot ever used. */
+  /** One past the highest slot in use. */
   get slotsEnd(): number {
     return this.#table.end;
   }

@@ -134,6 +134,13 @@ export class InternalCache {
     this.#table.remove(slot);
   }
 
+  /** Forgets all flows, dead or not. Nobody may hold a slot any more. */
+  clear(): void {
+    this.#table.clear();
+    this.#life.fill(FRESH);
+    this.#dead = 0;
+  }
+
   lifeOf(slot: number): number {
     return this.#life[slot];
   }

@@ -2,7 +2,7 @@
  * Records of a fixed number of 32-bit words in one array, named by number, taken and given back in any order.
  *
  * A number that was given back is taken again first, so the records in use stay in the low part of the array and the
- * pages above are never touched. All words of a record that was never used are 0; `give` does not clear.
+ * pages above are never touched. What a record held when it was given back is still there when it is taken again.
  */
 export class Slab {
   readonly words: Uint32Array;
@@ -30,6 +30,12 @@ export class Slab {
   take(): number {
     if (this.#freeCount > 0) return this.#free[--this.#freeCount];
     return this.#end < this.#recordsMax ? this.#end++ : -1;
+  }
+
+  /** Gives all back at once. */
+  clear(): void {
+    this.#freeCount = 0;
+    this.#end = 0;
   }
 
   give(record: number): void {

@@ -44,6 +44,10 @@ export class SlotIndex {
     this.#places[place * PLACE_WORDS + 1] = slot + 1;
   }
 
+  clear(): void {
+    this.#places.fill(0);
+  }
+
   /** Takes the slot out that the hash belongs to; those behind it move up, so that no walk ends before them. */
   remove(hash: number, slot: number): void {
     const places = this.#places;

@@ -19,7 +19,7 @@ import type { Outbound } from "../replica.ts";
 import { type Result, refuse, succeed } from "../result.ts";
 import { MESSAGE_MAX_BYTES } from "../wire/encode.ts";
 
-/** Datagrams that a `receive` brings at most; fewer mean that no more waited. */
+/** Datagrams that a `receive` can bring. */
 export const RECEIVE_DATAGRAMS = 64;
 const SEND_DATAGRAMS = 64;
 /** The longest UDP datagram: whatever MTU the peer has, nothing it sends is cut off. */
@@ -106,9 +106,9 @@ export class UdpChannel implements Outbound {
     return true;
   }
 
-  /** Datagrams received, valid until the next call; `offset`, `lengthOf` and `isPeers` describe each. */
-  receive(): number {
-    return Math.max(this.#in.receive(this.fd), 0);
+  /** Datagrams received, at most so many, valid until the next call; `offset`, `lengthOf` and `isPeers` describe each. */
+  receive(datagramsMax: number): number {
+    return Math.max(this.#in.receive(this.fd, datagramsMax), 0);
   }
 
   get received(): DataView {

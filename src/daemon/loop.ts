@@ -14,12 +14,15 @@ import { monotonicMs } from "./clock.ts";
 import { Gather } from "./gather.ts";
 import type { Link } from "./link.ts";
 import type { Node } from "./node.ts";
+import { Portion } from "./portion.ts";
 import type { Systemd } from "./systemd.ts";
 
-/** Bounds of a turn, so that a flood of events cannot starve the peer, nor the peer the kernel. */
-const EVENT_BATCHES_PER_TURN = 16;
-const DATAGRAM_BATCHES_PER_TURN = 8;
+/** Bounds of each part of a turn, so that a flood of events cannot starve the peer, nor the peer the kernel. */
+const PART_MS = 2;
 const SEND_BATCHES_PER_TURN = 8;
+/** Portions begin as small as this. */
+const EVENTS_LEAST = 16;
+const DATAGRAMS_LEAST = 2;
 /** Without Bun's descriptor we look for its work this often. */
 const BLIND_MS = 20;
 /** No wait is longer: what has no descriptor is looked at. */
@@ -50,6 +53,8 @@ export class Loop {
   readonly #allButEvents = new Epoll();
   readonly #gather: Gather;
   readonly #flow = new Flow();
+  readonly #eventPortion = new Portion(EVENTS_LEAST, BATCH_EVENTS);
+  readonly #datagramPortion = new Portion(DATAGRAMS_LEAST, RECEIVE_DATAGRAMS);
   readonly #watched: number[] = [];
   readonly #bunFd = bunEpollFd();
   /** The kernel dropped events, and may still. */
@@ -135,25 +140,27 @@ export class Loop {
 
   #kernelEvents(nowMs: number): void {
     const { events, replica } = this.#node;
+    const portion = this.#eventPortion;
     const flow = this.#flow;
     let seen = 0;
-    for (let batch = 0; batch < EVENT_BATCHES_PER_TURN; batch++) {
-      const count = events.receive();
-      if (count === -Errno.ENOBUFS) {
-        this.#overrun = true;
-        continue;
-      }
-      if (count > 0) {
+    for (let atMs = nowMs; atMs - nowMs < PART_MS; ) {
+      const asked = portion.size;
+      const count = events.receive(asked);
+      if (count === -Errno.ENOBUFS) this.#overrun = true;
+      else if (count > 0) {
         seen += count;
         for (let kind: EventKind = events.next(flow); kind !== EVENT_NONE; kind = events.next(flow))
           replica.kernelEvent(kind, flow, nowMs);
       }
-      // A batch that is not full was the last. After an overrun it may also have been cut short by the next one: look again.
-      if (count <= 0 || (count < BATCH_EVENTS && !this.#overrun)) {
+      // Fewer than asked for were the last. After an overrun they may also have been cut short by the next one: look again.
+      if (this.#overrun ? count <= 0 && count !== -Errno.ENOBUFS : count < asked) {
         this.#gather.looked(seen, nowMs);
         this.#drained();
         return;
       }
+      const doneMs = monotonicMs();
+      portion.took(count, doneMs - atMs);
+      atMs = doneMs;
     }
     this.#gather.looked(seen, nowMs);
     this.#again = true;
@@ -169,13 +176,19 @@ export class Loop {
   #datagrams(link: Link, peer: number, nowMs: number): void {
     const { channel } = link;
     if (channel === undefined) return;
-    for (let batch = 0; batch < DATAGRAM_BATCHES_PER_TURN; batch++) {
-      const count = channel.receive();
+    const { replica } = this.#node;
+    const portion = this.#datagramPortion;
+    const startMs = monotonicMs();
+    for (let atMs = startMs; atMs - startMs < PART_MS; ) {
+      const asked = portion.size;
+      const count = channel.receive(asked);
       for (let i = 0; i < count; i++) {
-        if (channel.isPeers(i))
-          this.#node.replica.datagram(peer, channel.received, channel.offset(i), channel.lengthOf(i), nowMs);
+        if (channel.isPeers(i)) replica.datagram(peer, channel.received, channel.offset(i), channel.lengthOf(i), nowMs);
       }
-      if (count < RECEIVE_DATAGRAMS) return;
+      if (count < asked) return;
+      const doneMs = monotonicMs();
+      portion.took(count, doneMs - atMs);
+      atMs = doneMs;
     }
     this.#linksReady = true;
     this.#again = true;

@@ -27,6 +27,7 @@ import { Log } from "./log.ts";
 import { Loop } from "./loop.ts";
 import type { Node } from "./node.ts";
 import { Pauses } from "./pauses.ts";
+import { rehearse } from "./rehearsal.ts";
 import { Systemd } from "./systemd.ts";
 import { resync } from "./work/resync.ts";
 
@@ -187,6 +188,7 @@ function readKernel(node: Node, systemd: Systemd): void {
       `read ${result.value.read} flows from the kernel, ${node.replica.internal.count} of them to replicate`,
     );
     systemd.ready();
+    void node.jobs.add(rehearse());
   });
 }
 

@@ -88,11 +88,11 @@ export class KernelEvents {
   }
 
   /**
-   * Datagrams of the next batch; what the last one brought is gone. -EAGAIN when none waits, -ENOBUFS when events were
+   * Datagrams of the next batch, of at most so many; what the last one brought is gone. -EAGAIN when none waits, -ENOBUFS when events were
    * lost (raises `overruns`), else -errno.
    */
-  receive(): number {
-    const count = this.#batch.receive(this.fd);
+  receive(eventsMax = BATCH_EVENTS): number {
+    const count = this.#batch.receive(this.fd, eventsMax);
     this.#datagrams = Math.max(count, 0);
     this.#datagram = 0;
     this.#at = 0;
