@@ -1,5 +1,6 @@
 /**
- * Installs what building, testing and the demo need, and nothing when nothing is missing: Debian packages, npm packages.
+ * Installs what building, testing, the demo and the benchmark need, and nothing when nothing is missing: Debian
+ * packages, npm packages.
  *
  * Runs on plain Node.js before anything else is there, hence JavaScript without dependencies. What an installer says
  * is shown only when it fails. Services of the packages are not started.

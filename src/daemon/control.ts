@@ -10,7 +10,7 @@ import { dumpStream } from "./dump.ts";
 import type { Job } from "./jobs.ts";
 import type { Node } from "./node.ts";
 import { statusReport } from "./status.ts";
-import { commit } from "./work/commit.ts";
+import { commitAlone } from "./work/commit.ts";
 import { flush } from "./work/flush.ts";
 import { resetTimers } from "./work/kernel-table.ts";
 import { notify } from "./work/notify.ts";
@@ -97,7 +97,7 @@ export class Control {
     const node = this.#node;
     switch (command as CommandName) {
       case "commit":
-        return commit(node);
+        return commitAlone(node);
       case "resync":
         return resync(node);
       case "bulk":

@@ -12,6 +12,7 @@ import { Errno } from "../../ffi/errno.ts";
 import { ConntrackSocket, GROUP_DESTROY, GROUP_NEW, GROUP_UPDATE } from "../../ffi/libnetfilter-conntrack.ts";
 import { ReceiveBatch } from "../../ffi/receive-batch.ts";
 import { dropPortIds } from "../../ffi/socket-filter.ts";
+import { Option, setOption } from "../../ffi/socket-options.ts";
 import type { Flow } from "../flow/flow.ts";
 import { type Result, refuse, succeed } from "../result.ts";
 import { DECODED, decodeConntrack } from "./ctnetlink.ts";
@@ -26,6 +27,8 @@ export const EVENT_UPDATE = 2;
 export const EVENT_DESTROY = 3;
 export type EventKind = typeof EVENT_NONE | typeof EVENT_NEW | typeof EVENT_UPDATE | typeof EVENT_DESTROY;
 
+/** linux/netfilter/nfnetlink.h */
+const NFNLGRP_CONNTRACK_NEW = 1;
 /** Events a `receive` can bring, one datagram each. */
 export const BATCH_EVENTS = 128;
 /** The longest event, an IPv6 flow with master and every extension, takes under 900 bytes. */
@@ -85,6 +88,14 @@ export class KernelEvents {
     return answer < 0
       ? refuse(kernelError("leave out the events that our own commits cause", answer))
       : succeed(undefined);
+  }
+
+  /**
+   * Whether events of new flows come. While nobody listens to them the kernel does not even make them, which is a third of
+   * what a commit costs it (D-007). Who turned them off must read the table after they are on again.
+   */
+  hearNew(heard: boolean): void {
+    setOption(this.fd, heard ? Option.NETLINK_ADD_MEMBERSHIP : Option.NETLINK_DROP_MEMBERSHIP, NFNLGRP_CONNTRACK_NEW);
   }
 
   /**

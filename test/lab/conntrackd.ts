@@ -12,7 +12,7 @@ import type { Namespace } from "./namespace.ts";
 import type { LabProcess } from "./process.ts";
 import { until } from "./until.ts";
 
-const CONNTRACKD = "/usr/sbin/conntrackd";
+export const CONNTRACKD = "/usr/sbin/conntrackd";
 const READY_DEADLINE_MS = 10_000;
 
 export interface ConntrackdConfig {
@@ -21,6 +21,12 @@ export interface ConntrackdConfig {
   readonly peer: string;
   readonly port?: number;
   readonly ignoreAddresses?: readonly string[];
+  readonly hashSize?: number;
+  readonly hashLimit?: number;
+  readonly netlinkBufferBytes?: number;
+  readonly netlinkBufferMaxBytes?: number;
+  readonly linkBufferBytes?: number;
+  readonly expectations?: boolean;
 }
 
 /** Writes NAME.conf into the lab's directory, control socket and lock beside it; returns its path. */
@@ -28,6 +34,7 @@ export function writeConntrackdConfig(lab: Lab, name: string, config: Conntrackd
   const ignored = ["127.0.0.1", "::1", config.local, config.peer, ...(config.ignoreAddresses ?? [])].map((address) =>
     address.includes(":") ? `IPv6_address ${address}` : `IPv4_address ${address}`,
   );
+  const linkBufferBytes = config.linkBufferBytes ?? 1_249_280;
   return lab.write(
     `${name}.conf`,
     `Sync {
@@ -38,25 +45,25 @@ export function writeConntrackdConfig(lab: Lab, name: string, config: Conntrackd
         IPv4_Destination_Address ${config.peer}
         Port ${config.port ?? 3780}
         Interface ${config.interface}
-        SndSocketBuffer 1249280
-        RcvSocketBuffer 1249280
+        SndSocketBuffer ${linkBufferBytes}
+        RcvSocketBuffer ${linkBufferBytes}
         Checksum on
       }
       Options {
-        ExpectationSync On
+        ExpectationSync ${config.expectations === false ? "Off" : "On"}
       }
     }
     General {
-      HashSize 16384
-      HashLimit 131072
+      HashSize ${config.hashSize ?? 16_384}
+      HashLimit ${config.hashLimit ?? 131_072}
       Syslog off
       LogFile off
       LockFile ${join(lab.directory, `${name}.lock`)}
       UNIX {
         Path ${join(lab.directory, `${name}.ctl`)}
       }
-      NetlinkBufferSize 8388608
-      NetlinkBufferSizeMaxGrowth 16777216
+      NetlinkBufferSize ${config.netlinkBufferBytes ?? 8_388_608}
+      NetlinkBufferSizeMaxGrowth ${config.netlinkBufferMaxBytes ?? 16_777_216}
       Scheduler {
         Type RR
         Priority 1

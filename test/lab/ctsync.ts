@@ -13,7 +13,7 @@ export const CTSYNC = resolve(import.meta.dir, "../../dist/ctsync");
 
 const READY_DEADLINE_MS = 10_000;
 
-/** What a test says about a daemon; the rest is ctsync's defaults. Keys inside `sync` and `netlink` are as in the file. */
+/** What a test says about a daemon; the rest is ctsync's defaults. Keys inside `sync`, `netlink` and `link` are as in the file. */
 export interface LabConfig {
   readonly interface: string;
   readonly local: string;
@@ -22,6 +22,7 @@ export interface LabConfig {
   readonly ignoreAddresses?: readonly string[];
   readonly sync?: Readonly<Record<string, string | number>>;
   readonly netlink?: Readonly<Record<string, string | number>>;
+  readonly link?: Readonly<Record<string, string | number>>;
 }
 
 /** A section of the file, left out when there is nothing to say. A JSON string, number or array of them is also TOML's. */
@@ -35,7 +36,10 @@ export function writeConfig(lab: Lab, name: string, config: LabConfig): Promise<
   const { local, peer, port, ignoreAddresses } = config;
   const text = [
     ...section("[sync]", { mode: "ftfw", ...config.sync }),
-    ...section("[[link]]", { transport: "udp", interface: config.interface, local, peer, port: port ?? 3780 }),
+    ...section("[[link]]", {
+      ...{ transport: "udp", interface: config.interface, local, peer, port: port ?? 3780 },
+      ...config.link,
+    }),
     ...section("[filter]", ignoreAddresses === undefined ? {} : { ignore_addresses: ignoreAddresses }),
     ...section("[netlink]", { ...config.netlink }),
     ...section("[control]", { socket: join(lab.directory, `${name}.sock`) }),

@@ -3,16 +3,21 @@
  *
  *   bun test/lab/generate.ts --count 200000 [--rate 50000|max] [--action insert|update|delete] [--first 0]
  *                            [--protocol tcp|udp] [--ipv6] [--snat] [--timeout 300] [--mark 0]
+ *   bun test/lab/generate.ts --action churn --alive 100000 --seconds 600 --rate 20000 [...]
  *
  * Run it inside a namespace. Flow number i is always the same flow, so an update or a delete finds what was inserted.
- * Ends with one line of JSON: { "flows", "refused", "seconds" }.
+ * Churn makes sure that the first `alive` flows stand, says "alive", and then for so many seconds inserts the next flow
+ * and deletes the oldest, in turn, `rate` events a second in all; those that stand at the end stay.
+ * Ends with one line of JSON: { "flows", "refused", "seconds" }; of churn, flows inserted, and deletions refused too.
  */
 import { parseArgs } from "node:util";
 import * as f from "../../src/flow/flow.ts";
 import { IPS_ASSURED, IPS_CONFIRMED, IPS_SEEN_REPLY } from "../../src/flow/status.ts";
 import { KernelCommit } from "../../src/kernel/commit.ts";
 import { KernelDelete } from "../../src/kernel/delete.ts";
-import { explain } from "../../src/kernel/kernel-error.ts";
+import { explain, type KernelError } from "../../src/kernel/kernel-error.ts";
+import type { Result } from "../../src/result.ts";
+import { pace } from "./pace.ts";
 
 export interface Shape {
   readonly l4proto: number;
@@ -53,78 +58,90 @@ export function shapeFlow(flow: f.Flow, i: number, shape: Shape): void {
   }
 }
 
-/** What `commit` and `delete` have in common here. */
-interface Sink {
-  hasRoom(): boolean;
-  flush(): number;
-  close(): void;
+/** Inserts (or updates: a flow that stands is updated) or deletes flows by their numbers, many by one message. */
+class Sink {
+  refused = 0;
+  readonly #requests: KernelCommit | KernelDelete;
+  readonly #shape: Shape;
+  readonly #timeoutSeconds: number;
+  readonly #flow = new f.Flow();
+
+  constructor(opened: Result<KernelCommit | KernelDelete, KernelError>, shape: Shape, timeoutSeconds: number) {
+    if (!opened.ok) throw new Error(explain(opened.error));
+    this.#requests = opened.value;
+    this.#shape = shape;
+    this.#timeoutSeconds = timeoutSeconds;
+  }
+
+  add(i: number): void {
+    const requests = this.#requests;
+    if (!requests.hasRoom()) this.flush();
+    shapeFlow(this.#flow, i, this.#shape);
+    if (requests instanceof KernelDelete) requests.add(this.#flow, i);
+    else requests.add(this.#flow, i, this.#timeoutSeconds);
+  }
+
+  flush(): void {
+    this.refused += this.#requests.flush();
+  }
 }
 
-async function generate(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      count: { type: "string" },
-      rate: { type: "string", default: "max" },
-      action: { type: "string", default: "insert" },
-      first: { type: "string", default: "0" },
-      protocol: { type: "string", default: "tcp" },
-      ipv6: { type: "boolean", default: false },
-      snat: { type: "boolean", default: false },
-      timeout: { type: "string", default: "300" },
-      mark: { type: "string", default: "0" },
-    },
-  });
-  const count = Number(values.count);
-  const first = Number(values.first);
+const USAGE =
+  "usage: generate.ts --count N [--rate N|max] [--action insert|update|delete|churn] [--protocol tcp|udp] …";
+const OPTIONS = {
+  count: { type: "string", default: "1" },
+  rate: { type: "string", default: "max" },
+  action: { type: "string", default: "insert" },
+  alive: { type: "string", default: "1" },
+  seconds: { type: "string", default: "1" },
+  first: { type: "string", default: "0" },
+  protocol: { type: "string", default: "tcp" },
+  ipv6: { type: "boolean", default: false },
+  snat: { type: "boolean", default: false },
+  timeout: { type: "string", default: "300" },
+  mark: { type: "string", default: "0" },
+} as const;
+
+function generate(): number {
+  const { values } = parseArgs({ options: OPTIONS });
+  const [count, alive, seconds] = [Number(values.count), Number(values.alive), Number(values.seconds)];
+  const [first, timeoutSeconds] = [Number(values.first), Number(values.timeout)];
+  const { action, protocol } = values;
   const perSecond = values.rate === "max" ? Number.POSITIVE_INFINITY : Number(values.rate);
-  const timeoutSeconds = Number(values.timeout);
-  const known = ["insert", "update", "delete"].includes(values.action) && ["tcp", "udp"].includes(values.protocol);
-  if (!known || !(count > 0) || !(perSecond > 0) || !(first >= 0) || !(timeoutSeconds > 0)) {
-    console.error("usage: generate.ts --count N [--rate N|max] [--action insert|update|delete] [--protocol tcp|udp] …");
+  const churns = action === "churn";
+  const known = ["insert", "update", "delete", "churn"].includes(action) && ["tcp", "udp"].includes(protocol);
+  const positive = [count, perSecond, timeoutSeconds, alive, seconds].every((value) => value > 0);
+  if (!known || !positive || !(first >= 0) || (churns && !Number.isFinite(perSecond))) {
+    console.error(USAGE);
     return 2;
   }
-  const l4proto = values.protocol === "udp" ? f.IPPROTO_UDP : f.IPPROTO_TCP;
+  const l4proto = protocol === "udp" ? f.IPPROTO_UDP : f.IPPROTO_TCP;
   const shape = { l4proto, ipv6: values.ipv6, snat: values.snat, mark: Number(values.mark) };
-  const opened = values.action === "delete" ? KernelDelete.open() : KernelCommit.open();
-  if (!opened.ok) {
-    console.error(explain(opened.error));
-    return 1;
+  const inserts = new Sink(KernelCommit.open(), shape, timeoutSeconds);
+  const deletes = new Sink(KernelDelete.open(), shape, timeoutSeconds);
+  const only = action === "delete" ? deletes : inserts;
+  if (churns) {
+    for (let i = first; i < first + alive; i++) inserts.add(i);
+    inserts.flush();
+    console.log("alive");
   }
-  const sink: Sink = opened.value;
-  const flow = new f.Flow();
-  const add = (i: number): void => {
-    shapeFlow(flow, i, shape);
-    if (opened.value instanceof KernelDelete) opened.value.add(flow, i);
-    else opened.value.add(flow, i, timeoutSeconds);
-  };
   const startMs = performance.now();
-  const refused = await paced(sink, add, first, first + count, perSecond);
-  sink.close();
-  console.log(JSON.stringify({ flows: count, refused, seconds: (performance.now() - startMs) / 1000 }));
+  const actions = churns ? Math.ceil(seconds * perSecond) : count;
+  const act = (action: number): void => {
+    const turn = Math.floor(action / 2);
+    if (!churns) only.add(first + action);
+    else if (action % 2 === 0) inserts.add(first + alive + turn);
+    else deletes.add(first + turn);
+  };
+  pace(actions, perSecond, (from, to) => {
+    for (let action = from; action < to; action++) act(action);
+    inserts.flush();
+    deletes.flush();
+  });
+  const refused = inserts.refused + deletes.refused;
+  const flows = churns ? alive + Math.ceil(actions / 2) : count;
+  console.log(JSON.stringify({ flows, refused, seconds: (performance.now() - startMs) / 1000 }));
   return refused === 0 ? 0 : 1;
 }
 
-/** Works through the flows, never ahead of `perSecond`; how many were refused. */
-async function paced(
-  sink: Sink,
-  add: (i: number) => void,
-  from: number,
-  to: number,
-  perSecond: number,
-): Promise<number> {
-  const startMs = performance.now();
-  let refused = 0;
-  for (let i = from; i < to; ) {
-    const due = from + ((performance.now() - startMs) / 1000) * perSecond;
-    const until = Math.min(to, due);
-    for (; i < until; i++) {
-      if (!sink.hasRoom()) refused += sink.flush();
-      add(i);
-    }
-    refused += sink.flush();
-    if (Number.isFinite(perSecond)) await Bun.sleep(1);
-  }
-  return refused;
-}
-
-if (import.meta.main) process.exit(await generate());
+if (import.meta.main) process.exit(generate());

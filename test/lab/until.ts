@@ -3,13 +3,14 @@
 const POLL_MS = 20;
 
 /**
- * Polls until `condition` answers something other than false, null or undefined, and returns that.
- * After `deadlineMs` throws, saying `what` was awaited.
+ * Polls until `condition` answers something other than false, null or undefined, and returns that; every 20 ms unless told
+ * otherwise. After `deadlineMs` throws, saying `what` was awaited.
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
   deadlineMs: number,
   what: string,
+  pollMs = POLL_MS,
 ): Promise<Exclude<T, false | null | undefined>> {
   const startMs = performance.now();
   for (;;) {
@@ -18,6 +19,6 @@ export async function until<T>(
       return answer as Exclude<T, false | null | undefined>;
     }
     if (performance.now() - startMs > deadlineMs) throw new Error(`${what}: not within ${deadlineMs} ms`);
-    await Bun.sleep(POLL_MS);
+    await Bun.sleep(pollMs);
   }
 }

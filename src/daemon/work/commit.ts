@@ -8,21 +8,41 @@ import { refuse, succeed } from "../../result.ts";
 import { monotonicMs } from "../clock.ts";
 import { type Job, SLICE_MS } from "../jobs.ts";
 import type { Node } from "../node.ts";
+import { resync } from "./resync.ts";
 
 const TCP_ESTABLISHED = 3;
 /** For flows of a peer that sends no timeouts (conntrackd with CommitTimeout): what the kernel itself starts them with. */
 const ESTABLISHED_SECONDS = 432_000;
 const OTHER_SECONDS = 120;
 
+/** From so many flows on the kernel is spared the events of new flows while we commit. */
+const MANY_FLOWS = 1_000;
+
+/** Commits, then reads the kernel's table: what stands in it now is ours to tell the peers of. */
+export function* commitAlone(node: Node): Job<CommitReport> {
+  const result = yield* commit(node);
+  void node.jobs.add(resync(node)).then((reread) => {
+    if (!reread.ok) node.log.warning(`after the commit: ${reread.error.error}`);
+  });
+  return result;
+}
+
+/** Whoever calls this reads the kernel's table afterwards: flows that begin meanwhile may go unreported until then. */
 export function* commit(node: Node): Job<CommitReport> {
   const run = new CommitRun(node);
   const total = node.replica.external.count;
-  for (;;) {
-    const sliceEndMs = monotonicMs() + SLICE_MS;
-    let more = true;
-    while (more && monotonicMs() < sliceEndMs) more = run.batch();
-    if (!more) break;
-    yield { progress: "committing", done: run.done, total };
+  const many = total >= MANY_FLOWS;
+  if (many) node.events.hearNew(false);
+  try {
+    for (;;) {
+      const sliceEndMs = monotonicMs() + SLICE_MS;
+      let more = true;
+      while (more && monotonicMs() < sliceEndMs) more = run.batch();
+      if (!more) break;
+      yield { progress: "committing", done: run.done, total };
+    }
+  } finally {
+    if (many) node.events.hearNew(true);
   }
   const report = run.report();
   if (report.failed === 0) return succeed(report);

@@ -1,0 +1,187 @@
+/**
+ * One node under measurement, whichever program it runs: what it costs, what it holds, and how it is commanded.
+ *
+ * Counts are asked for over the program's own unix socket, from this process: a command line client per question would cost
+ * more than what is measured.
+ */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { StatusReport } from "../../src/report.ts";
+import { CONNTRACKD, type ConntrackdConfig, writeConntrackdConfig } from "../lab/conntrackd.ts";
+import { processCpuUs } from "../lab/cpu-clock.ts";
+import { CTSYNC, writeConfig } from "../lab/ctsync.ts";
+import type { Namespace } from "../lab/namespace.ts";
+import type { LabProcess } from "../lab/process.ts";
+import type { Program } from "../lab/sync-node.ts";
+import { until } from "../lab/until.ts";
+import { conntrackdCommit, conntrackdCounts } from "./conntrackd-control.ts";
+
+/** What differs between measures; by default a million flows fit, and no buffer overflows. */
+export interface NodeOptions {
+  readonly netlinkBufferBytes?: number;
+  readonly netlinkBufferMaxBytes?: number;
+  readonly linkBufferBytes?: number;
+  readonly flowsMax?: number;
+  /** ctsync alone: how long events gather, 0 = off. */
+  readonly gatherMs?: number;
+}
+
+export interface Counts {
+  readonly internal: number;
+  readonly external: number;
+  /** Something was heard of the peer. */
+  readonly heard: boolean;
+}
+
+/** Where a node stands on the sync link. */
+export type Ends = Pick<ConntrackdConfig, "interface" | "local" | "peer">;
+
+const FLOWS_MAX = 4_000_000;
+/** A bucket for each flow of a million, as ctsync has places. */
+const CONNTRACKD_HASH_SIZE = 1_048_576;
+const NETLINK_BUFFER_BYTES = 16_777_216;
+const NETLINK_BUFFER_MAX_BYTES = 134_217_728;
+const LINK_BUFFER_BYTES = 8_388_608;
+/** A start with hundreds of thousands of flows in the kernel is measured too. */
+const START_DEADLINE_MS = 30_000;
+const START_POLL_MS = 2;
+/** A dump or a commit of a million flows takes its time. */
+const COMMAND_DEADLINE_MS = 120_000;
+
+export abstract class BenchNode {
+  abstract readonly program: Program;
+  readonly namespace: Namespace;
+  /** Its configuration file, control socket beside it. */
+  readonly config: string;
+  #process: LabProcess | undefined;
+
+  constructor(namespace: Namespace, config: string) {
+    this.namespace = namespace;
+    this.config = config;
+  }
+
+  /** Flows in its caches; cheap enough to be asked every few milliseconds. */
+  abstract counts(): Promise<Counts>;
+  /** Writes the external cache into the kernel; returns when that is done. */
+  abstract commit(): Promise<void>;
+  protected abstract readonly daemon: readonly string[];
+  protected abstract client(args: readonly string[]): readonly string[];
+
+  get pid(): number {
+    return this.process.pid;
+  }
+
+  get running(): boolean {
+    return this.#process?.running ?? false;
+  }
+
+  /** CPU time of the whole process so far, threads that ended included. */
+  cpuUs(): number {
+    return processCpuUs(this.pid);
+  }
+
+  rssBytes(): number {
+    const status = readFileSync(`/proc/${this.pid}/status`, "utf8");
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
+  }
+
+  /** `ctsync ARGS` or `conntrackd FLAGS`, which must succeed; what it printed. */
+  command(...args: readonly string[]): Promise<string> {
+    return this.namespace.run(this.client(args), { deadlineMs: COMMAND_DEADLINE_MS });
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.process.kill(signal);
+  }
+
+  /** Starts it and returns once it answers on its control socket. */
+  async start(): Promise<void> {
+    const started = this.namespace.spawn(this.daemon);
+    this.#process = started;
+    const answers = (): Promise<boolean> =>
+      this.counts().then(
+        () => true,
+        () => !started.running,
+      );
+    await until(answers, START_DEADLINE_MS, `${this.program} answers`, START_POLL_MS);
+    if (!started.running) throw new Error(`${this.program} ended at once; it said:\n${started.output}`);
+  }
+
+  /** Ends it in good order; or, with SIGKILL, at once, even when it was halted. */
+  async stop(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
+    this.signal(signal);
+    await this.process.exited;
+  }
+
+  protected get process(): LabProcess {
+    if (this.#process === undefined) throw new Error(`${this.program} was not started`);
+    return this.#process;
+  }
+
+  /** Path of its control socket. */
+  protected socket(suffix: string): string {
+    return join(this.namespace.lab.directory, `${this.namespace.name}.${suffix}`);
+  }
+}
+
+class CtsyncNode extends BenchNode {
+  readonly program = "ctsync";
+  protected readonly daemon = [CTSYNC, "daemon", "--config", this.config];
+  protected client = (args: readonly string[]): string[] => [CTSYNC, ...args, "--config", this.config];
+
+  async counts(): Promise<Counts> {
+    const response = await fetch("http://ctsync/v1/status", { unix: this.socket("sock") });
+    const { internal, external, ready, peer } = (await response.json()) as StatusReport;
+    return { internal, external, heard: ready && peer.state === "connected" };
+  }
+
+  async commit(): Promise<void> {
+    const unix = this.socket("sock");
+    const response = await fetch("http://ctsync/v1/commit", { unix, method: "POST", body: "{}" });
+    const said = await response.text();
+    if (!said.includes('"ok":true')) throw new Error(`ctsync commit: ${said}`);
+  }
+}
+
+class ConntrackdNode extends BenchNode {
+  readonly program = "conntrackd";
+  protected readonly daemon = [CONNTRACKD, "-C", this.config];
+  protected client = (args: readonly string[]): string[] => [CONNTRACKD, "-C", this.config, ...args];
+
+  counts(): Promise<Counts> {
+    return conntrackdCounts(this.socket("ctl"));
+  }
+
+  commit(): Promise<void> {
+    return conntrackdCommit(this.socket("ctl"));
+  }
+}
+
+/** Writes the program's configuration; the node is not started. */
+export async function makeNode(
+  program: Program,
+  namespace: Namespace,
+  ends: Ends,
+  options: NodeOptions = {},
+): Promise<BenchNode> {
+  const { lab, name } = namespace;
+  const {
+    netlinkBufferBytes = NETLINK_BUFFER_BYTES,
+    netlinkBufferMaxBytes = NETLINK_BUFFER_MAX_BYTES,
+    linkBufferBytes = LINK_BUFFER_BYTES,
+    flowsMax = FLOWS_MAX,
+  } = options;
+  if (program === "conntrackd") {
+    const sizes = { hashSize: CONNTRACKD_HASH_SIZE, hashLimit: flowsMax, expectations: false };
+    const buffers = { netlinkBufferBytes, netlinkBufferMaxBytes, linkBufferBytes };
+    return new ConntrackdNode(namespace, await writeConntrackdConfig(lab, name, { ...ends, ...sizes, ...buffers }));
+  }
+  const gather = options.gatherMs === undefined ? {} : { gather_ms: options.gatherMs };
+  const config = await writeConfig(lab, name, {
+    ...ends,
+    sync: { flows_max: flowsMax },
+    netlink: { buffer_bytes: netlinkBufferBytes, buffer_max_bytes: netlinkBufferMaxBytes, ...gather },
+    link: { receive_buffer_bytes: linkBufferBytes, send_buffer_bytes: linkBufferBytes },
+  });
+  return new CtsyncNode(namespace, config);
+}

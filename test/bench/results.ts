@@ -1,0 +1,92 @@
+/**
+ * What a run of the benchmark found: every single reading, and what it was taken on. This is what results.json holds,
+ * from which the table and the pictures can be made anew.
+ */
+import * as v from "valibot";
+import { type Result, refuse, succeed } from "../../src/result.ts";
+import type { Measure, Row } from "./measure.ts";
+
+const Subject = v.picklist(["conntrackd", "ctsync", "limit"]);
+const Finite = v.pipe(v.number(), v.finite());
+
+const Goal = v.union([
+  v.strictObject({ factor: Finite, of: v.picklist(["conntrackd", "limit"]) }),
+  v.strictObject({ absolute: Finite }),
+]);
+
+const RowSchema = v.strictObject({
+  id: v.string(),
+  label: v.string(),
+  unit: v.string(),
+  better: v.picklist(["lower", "higher"]),
+  goals: v.array(Goal),
+});
+
+/** One call of `take`: readings by row, or why there are none. `repeat` counts from 1. */
+const TakeSchema = v.strictObject({
+  subject: Subject,
+  repeat: v.number(),
+  elapsedMs: v.number(),
+  readings: v.record(v.string(), Finite),
+  failure: v.optional(v.string()),
+});
+
+const MeasureResultsSchema = v.strictObject({
+  id: v.string(),
+  title: v.string(),
+  method: v.string(),
+  rows: v.array(RowSchema),
+  takes: v.array(TakeSchema),
+});
+
+const MachineSchema = v.strictObject({
+  processor: v.string(),
+  coreCount: v.number(),
+  memoryBytes: v.number(),
+  kernel: v.string(),
+  distribution: v.string(),
+  /** Of the minute before the run: above a few tenths, somebody else was at work. */
+  loadAverage: v.number(),
+});
+
+const VersionsSchema = v.strictObject({
+  ctsync: v.string(),
+  /** What git calls the sources, "" outside a repository. */
+  sources: v.string(),
+  bun: v.string(),
+  conntrackd: v.string(),
+});
+
+const ResultsSchema = v.strictObject({
+  form: v.picklist(["quick", "full"]),
+  startedAt: v.string(),
+  machine: MachineSchema,
+  versions: VersionsSchema,
+  measures: v.array(MeasureResultsSchema),
+});
+
+export type Take = v.InferOutput<typeof TakeSchema>;
+export type MeasureResults = v.InferOutput<typeof MeasureResultsSchema>;
+export type Machine = v.InferOutput<typeof MachineSchema>;
+export type Versions = v.InferOutput<typeof VersionsSchema>;
+export type Results = v.InferOutput<typeof ResultsSchema>;
+
+/** Reads what `publish` wrote. What it sums up beside the readings is left out, since it follows from them. */
+export function parseResults(text: string): Result<Results> {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch (error) {
+    return refuse(`not JSON: ${error instanceof Error ? error.message : error}`);
+  }
+  const checked = v.safeParse(v.object({ results: ResultsSchema }), document);
+  if (checked.success) return succeed(checked.output.results);
+  const [issue] = checked.issues;
+  return refuse(`${issue.path?.map(({ key }) => key).join(".") ?? "document"}: ${issue.message}`);
+}
+
+/** A measure before its first reading. */
+export function emptyResults(measure: Measure, rows: readonly Row[]): MeasureResults {
+  const copies = rows.map((row) => ({ ...row, goals: [...row.goals] }));
+  return { id: measure.id, title: measure.title, method: measure.method, rows: copies, takes: [] };
+}
