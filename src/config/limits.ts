@@ -30,6 +30,6 @@ const SOCKET_BUFFER_MAX_BYTES = 1_073_741_823;
 export const NETLINK_BUFFER_BYTES: Limit = { min: 65_536, max: SOCKET_BUFFER_MAX_BYTES, standard: 16_777_216 };
 export const NETLINK_BUFFER_MAX_BYTES: Limit = { min: 65_536, max: SOCKET_BUFFER_MAX_BYTES, standard: 134_217_728 };
 
-/** How long events gather before the next look at the socket, once there are many; 0: each is read as it comes. */
-export const NETLINK_GATHER_MS: Limit = { min: 0, max: 100, standard: 0.7 };
+/** How long an event may wait until others have gathered, once there are many; 0: each is read as it comes. */
+export const NETLINK_GATHER_MS: Limit = { min: 0, max: 100, standard: 2 };
 export const LINK_BUFFER_BYTES: Limit = { min: 65_536, max: SOCKET_BUFFER_MAX_BYTES, standard: 8_388_608 };

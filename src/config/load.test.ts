@@ -34,7 +34,7 @@ test("three settings suffice for a pair, the rest has defaults", () => {
     ],
     filter: { ignoreAddresses: [] },
     control: { socket: "/run/ctsync/ctsync.sock" },
-    netlink: { bufferBytes: 16_777_216, bufferMaxBytes: 134_217_728, gatherMs: 0.7 },
+    netlink: { bufferBytes: 16_777_216, bufferMaxBytes: 134_217_728, gatherMs: 2 },
     log: { level: "info" },
   });
 });

@@ -19,6 +19,17 @@ test("gathers while events stream, and stops when they trickle", () => {
   expect(gather.busy).toBe(false);
 });
 
+test("waits for a datagram's worth, between part of a millisecond and the most it may", () => {
+  const waitMs = (perMs: number): number => {
+    const gather = new Gather(2);
+    look(gather, 0, 100, 1, perMs);
+    return gather.dueMs - 99;
+  };
+  expect(waitMs(100)).toBeCloseTo(0.7);
+  expect(waitMs(10)).toBeCloseTo(1.4);
+  expect(waitMs(2)).toBeCloseTo(2);
+});
+
 test("one burst does not count as a stream for long", () => {
   const gather = new Gather(0.5);
   gather.looked(1_000, 1_000);

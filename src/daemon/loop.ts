@@ -23,7 +23,7 @@ const SEND_BATCHES_PER_TURN = 8;
 /** Portions begin as small as this. */
 const EVENTS_LEAST = 16;
 const DATAGRAMS_LEAST = 2;
-/** Without Bun's descriptor we look for its work this often. */
+/** What Bun has without a descriptor, its timers, is looked at this often; all of it where its descriptor is not found. */
 const BLIND_MS = 20;
 /** No wait is longer: what has no descriptor is looked at. */
 const WAIT_MS_MAX = 1_000;
@@ -61,6 +61,7 @@ export class Loop {
   #overrun = false;
   /** More waits than the last turn could do. */
   #again = true;
+  #servedBunMs = 0;
   /** A link's socket may have datagrams. */
   #linksReady = true;
 
@@ -80,8 +81,10 @@ export class Loop {
       const wokeMs = monotonicMs();
       const working = this.#node.jobs.busy; // Whoever waits for a job hears of its end when Bun's loop runs.
       this.#turn();
-      if (bun || working || this.#parts.clients()) await new Promise<void>((resolve) => setImmediate(resolve));
+      const serve = bun || working || this.#parts.clients();
+      if (serve) await new Promise<void>((resolve) => setImmediate(resolve));
       const nowMs = monotonicMs();
+      if (serve) this.#servedBunMs = nowMs;
       this.#node.pauses.paused(nowMs - wokeMs, nowMs);
     }
     this.#everything.close();
@@ -92,7 +95,7 @@ export class Loop {
   #wait(): boolean {
     const set = this.#gather.busy ? this.#allButEvents : this.#everything;
     const ready = set.wait(this.#waitMs());
-    let bun = this.#bunFd < 0 || ready === 0; // Its timers have no descriptor: they are looked at whenever nothing else is.
+    let bun = monotonicMs() - this.#servedBunMs >= BLIND_MS;
     for (let i = 0; i < ready; i++) {
       const tag = set.tag(i);
       if (tag === BUN) bun = true;

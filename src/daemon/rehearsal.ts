@@ -21,9 +21,11 @@ import { monotonicMs } from "./clock.ts";
 import type { Job } from "./jobs.ts";
 
 const FLOWS = 512;
-const ROUNDS = 12;
-/** The clock is looked at once in this many flows: interpreted, each takes 50 to 100 µs. */
+const ROUNDS = 40;
+/** The clock is looked at once in this many flows: interpreted, each takes 50 to 100 µs, later less than 3. */
 const FLOWS_PER_LOOK = 8;
+const FLOWS_PER_LOOK_LATER = 64;
+const ROUNDS_INTERPRETED = 8;
 const SLICE_MS = 1;
 /** Whoever has work in hand goes first. */
 const GIVE_WAY = { peerWaitMs: 0 } as const;
@@ -36,11 +38,12 @@ const TCP_ESTABLISHED = 3;
 export function* rehearse(): Job<number> {
   const pair = new RehearsedPair();
   for (let round = 0; round < ROUNDS; round++) {
+    const perLook = round < ROUNDS_INTERPRETED ? FLOWS_PER_LOOK : FLOWS_PER_LOOK_LATER;
     for (const kind of [EVENT_NEW, EVENT_UPDATE, EVENT_DESTROY]) {
       let sliceEndMs = monotonicMs() + SLICE_MS;
       for (let i = 0; i < FLOWS; i++) {
         pair.event(kind, i);
-        if (i % FLOWS_PER_LOOK !== 0) continue;
+        if (i % perLook !== 0) continue;
         pair.exchange();
         if (monotonicMs() < sliceEndMs) continue;
         yield GIVE_WAY;

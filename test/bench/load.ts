@@ -94,8 +94,8 @@ export async function fill(pair: Pair, flows: number): Promise<void> {
 }
 
 /** What whoever is measured has seen before, in a flood and then in a trickle, so that compiled code is measured. */
-export const WARM_UP_FLOWS = 30_000;
-const WARM_UP_TRICKLE = { count: 5_000, rate: 5_000, first: WARM_UP_FLOWS - 5_000 };
+export const WARM_UP_FLOWS = 60_000;
+const WARM_UP_TRICKLE = { count: 30_000, rate: 15_000, first: WARM_UP_FLOWS - 30_000 };
 
 /** Gives the kernel flows 0 to WARM_UP_FLOWS - 1. */
 export async function insertWarmUp(namespace: Namespace): Promise<void> {

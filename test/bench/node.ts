@@ -126,7 +126,8 @@ export abstract class BenchNode {
 
 class CtsyncNode extends BenchNode {
   readonly program = "ctsync";
-  protected readonly daemon = [CTSYNC, "daemon", "--config", this.config];
+  /** With the priority that packaging/ctsync.service gives it, which is also conntrackd's. */
+  protected readonly daemon = ["chrt", "--rr", "1", CTSYNC, "daemon", "--config", this.config];
   protected client = (args: readonly string[]): string[] => [CTSYNC, ...args, "--config", this.config];
 
   async counts(): Promise<Counts> {

@@ -1,6 +1,6 @@
 /** M5: how long a new flow takes from the kernel to the sync link, and what gathering costs and saves. */
 import { latencySamples } from "../latency-samples.ts";
-import { completeArrival, fill, insertFlows, WARM_UP_FLOWS } from "../load.ts";
+import { completeArrival, insertFlows, WARM_UP_FLOWS, warmUp } from "../load.ts";
 import type { Form, Measure, Readings, Row } from "../measure.ts";
 import { type NodeOptions, withPair } from "../pair.ts";
 import { WireCapture } from "../wire-capture.ts";
@@ -45,7 +45,7 @@ async function sample(program: "conntrackd" | "ctsync", form: Form, options: Nod
   return await withPair(program, { primary: options }, async (pair) => {
     const { namespace } = pair.primary;
     await namespace.sysctl({ "net.netfilter.nf_conntrack_timestamp": 1 });
-    await fill(pair, WARM_UP_FLOWS);
+    await warmUp(pair);
     const capture = await WireCapture.start(namespace);
     const fromMs = Date.now();
     const flows = RATE * SECONDS[form];
