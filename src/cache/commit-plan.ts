@@ -18,6 +18,8 @@ export class CommitPlan {
   readonly #cache: ExternalCache;
   #pass = 0;
   #from = 0;
+  /** Of each pass, the first slot that an earlier one left to it: there it begins, or not at all. */
+  readonly #first = new Int32Array(PASSES).fill(-1);
 
   constructor(cache: ExternalCache) {
     this.#cache = cache;
@@ -26,15 +28,17 @@ export class CommitPlan {
   /** The next slot, its flow unpacked into `flow`; -1 at the end. */
   next(flow: Flow, nowMs: number): number {
     while (this.#pass < PASSES) {
-      const slot = this.#cache.nextLive(this.#from);
+      const slot = this.#from < 0 ? -1 : this.#cache.nextLive(this.#from);
       if (slot < 0) {
         this.#pass++;
-        this.#from = 0;
+        this.#from = this.#first[this.#pass] ?? -1;
         continue;
       }
       this.#from = slot + 1;
       this.#cache.read(slot, flow, nowMs);
-      if (passOf(flow.words) === this.#pass) return slot;
+      const pass = passOf(flow.words);
+      if (pass === this.#pass) return slot;
+      if (this.#first[pass] < 0) this.#first[pass] = slot;
     }
     return -1;
   }

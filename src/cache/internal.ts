@@ -66,10 +66,13 @@ export class InternalCache {
   create(flow: Flow, nowMs: number): number {
     const slot = this.#table.place(flow.words);
     if (slot < 0) return -1;
-    if (!this.#table.placed) {
-      if (this.#life[slot] === DEAD) this.#dead--;
-      this.#table.write(slot, flow.words);
-    }
+    if (!this.#table.placed) this.#table.write(slot, flow.words);
+    return this.#begin(slot, nowMs);
+  }
+
+  /** The flow in `slot` begins a life; `DEAD` is what the slot of one that is new to the table never is. */
+  #begin(slot: number, nowMs: number): number {
+    if (this.#life[slot] === DEAD) this.#dead--;
     this.#life[slot] = FRESH;
     this.#holders[slot] = this.#peers;
     this.#createdSeconds[slot] = nowMs / 1000;
@@ -80,10 +83,12 @@ export class InternalCache {
 
   /** A flow was seen: what the message carries is laid over what was known. Slot, or -1 when the cache is full. */
   upsert(flow: Flow, nowMs: number): number {
-    const slot = this.#table.find(flow.words);
-    if (slot < 0 || this.#life[slot] === DEAD) {
+    const slot = this.#table.place(flow.words);
+    if (slot < 0) return -1;
+    if (this.#table.placed || this.#life[slot] === DEAD) {
       this.changed = true;
-      return this.create(flow, nowMs);
+      if (!this.#table.placed) this.#table.write(slot, flow.words);
+      return this.#begin(slot, nowMs);
     }
     const known = this.#scratch;
     this.#table.read(slot, known);

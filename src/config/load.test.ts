@@ -35,6 +35,7 @@ test("three settings suffice for a pair, the rest has defaults", () => {
     filter: { ignoreAddresses: [] },
     control: { socket: "/run/ctsync/ctsync.sock" },
     netlink: { bufferBytes: 16_777_216, bufferMaxBytes: 134_217_728, gatherMs: 2 },
+    daemon: { realtimePriority: 1 },
     log: { level: "info" },
   });
 });
@@ -62,6 +63,8 @@ socket = "/tmp/ctsync.sock"
 buffer_bytes = 70000
 buffer_max_bytes = 70000
 gather_ms = 0.25
+[daemon]
+realtime_priority = 0
 [log]
 level = "debug"
 `;
@@ -80,6 +83,7 @@ test("every setting that is written is taken, and shown settings load as the sam
   expect(config.filter.ignoreAddresses.map((cidr) => cidr.prefixBits)).toEqual([32, 64]);
   expect(config.control.socket).toBe("/tmp/ctsync.sock");
   expect(config.netlink).toEqual({ bufferBytes: 70_000, bufferMaxBytes: 70_000, gatherMs: 0.25 });
+  expect(config.daemon.realtimePriority).toBe(0);
   expect(config.log.level).toBe("debug");
   expect(good(renderConfig(config))).toEqual(config);
   expect(good(renderConfig(good(SHORTEST)))).toEqual(good(SHORTEST));
@@ -182,7 +186,7 @@ test.each([
   ],
   [
     `"a key" = 1\n${SHORTEST}`,
-    'ctsync.toml: "a key": unknown key, known here: sync, link, filter, control, netlink, log (found 1)',
+    'ctsync.toml: "a key": unknown key, known here: sync, link, filter, control, netlink, daemon, log (found 1)',
   ],
   [`${SHORTEST}mode = ftfw`, 'ctsync.toml: line 5, column 8: Strings must be quoted: "ftfw"'],
 ])("the one mistake of %j", (text, mistake) => {

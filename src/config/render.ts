@@ -28,6 +28,7 @@ export function renderConfig(config: Config): string {
       buffer_max_bytes: netlink.bufferMaxBytes,
       gather_ms: netlink.gatherMs,
     },
+    daemon: { realtime_priority: config.daemon.realtimePriority },
     log: { level: config.log.level },
   });
 }

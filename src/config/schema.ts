@@ -200,6 +200,13 @@ export const ConfigSchema = v.pipe(
       ),
       control: v.optional(table({ socket: v.optional(socketPath, DEFAULT_SOCKET_PATH) }), {}),
       netlink: v.optional(netlink, {}),
+      daemon: v.optional(
+        v.pipe(
+          table({ realtime_priority: wholeNumber(limits.REALTIME_PRIORITY) }),
+          v.transform((found) => ({ realtimePriority: found.realtime_priority })),
+        ),
+        {},
+      ),
       log: v.optional(
         table({
           level: v.optional(
@@ -218,6 +225,7 @@ export const ConfigSchema = v.pipe(
     filter: found.filter,
     control: { socket: found.control.socket },
     netlink: found.netlink,
+    daemon: found.daemon,
     log: { level: found.log.level },
   })),
 );

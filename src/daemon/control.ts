@@ -6,6 +6,7 @@
  *   GET  /v1/status      one JSON object
  */
 import type { CommandName, FinalLine, FlushTarget, NotifyRole, Orders, ProgressLine, Replies } from "../report.ts";
+import { monotonicMs } from "./clock.ts";
 import { dumpStream } from "./dump.ts";
 import type { Job } from "./jobs.ts";
 import type { Node } from "./node.ts";
@@ -23,6 +24,8 @@ const ROLES: readonly NotifyRole[] = ["master", "backup", "fault", "stop"];
 const FAREWELL_MS = 500;
 /** No request is longer. */
 const BODY_BYTES_MAX = 65_536;
+/** Progress is told no more often. */
+const PROGRESS_MS = 50;
 
 export class Control {
   readonly #node: Node;
@@ -131,8 +134,15 @@ export class Control {
         const tell = (line: ProgressLine | FinalLine<Replies[CommandName]>): void => {
           if (open) controller.enqueue(encoder.encode(`${JSON.stringify(line)}\n`));
         };
+        let toldMs = Number.NEGATIVE_INFINITY;
+        const tellProgress = (line: ProgressLine): void => {
+          const nowMs = monotonicMs();
+          if (nowMs - toldMs < PROGRESS_MS) return;
+          toldMs = nowMs;
+          tell(line);
+        };
         try {
-          const result = await this.#node.jobs.add(job, tell);
+          const result = await this.#node.jobs.add(job, tellProgress);
           tell(result.ok ? result : { ok: false, ...result.error });
         } catch (error) {
           this.#node.log.error(`internal error in ${command}: ${error instanceof Error ? error.stack : error}`);

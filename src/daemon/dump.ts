@@ -3,7 +3,6 @@ import { Flow } from "../flow/flow.ts";
 import { flowJson } from "../flow/json.ts";
 import { flowLine } from "../flow/text.ts";
 import { monotonicMs } from "./clock.ts";
-import { SLICE_MS } from "./jobs.ts";
 import type { Node } from "./node.ts";
 
 /** What the internal and the external cache have in common. */
@@ -13,7 +12,9 @@ interface Cache {
   ageSeconds(slot: number, nowMs: number): number;
 }
 
-const FLOWS_PER_LOOK = 64;
+/** Turning lines into a chunk and handing that on takes about as long again. */
+const SLICE_MS = 1;
+const FLOWS_PER_LOOK = 32;
 
 /** The cache's lines; `nextTurn` is awaited before each slice, so that replication goes on in between. */
 export function dumpStream(

@@ -84,3 +84,18 @@ test("a failure is an answer, a throw reaches whoever asked, and the next job ru
   expect(await last).toEqual(succeed("last"));
   expect(told).toEqual([{ progress: "p", done: 1, total: 2 }]);
 });
+
+test("idle work has the turns that no other job wants, and one that came later goes first", async () => {
+  const jobs = new Jobs();
+  const trace: string[] = [];
+  const idle = jobs.addIdle(job("idle", [0, 0], trace));
+  expect(jobs.dueMs).toBe(0);
+  turns(jobs, 1);
+  void jobs.add(job("a", [0], trace));
+  turns(jobs, 2);
+  expect(trace).toEqual(["idle", "a", "a done"]);
+  void jobs.add(job("b", [{ peerWaitMs: 100 }], trace));
+  turns(jobs, 4);
+  expect(trace).toEqual(["idle", "a", "a done", "b", "idle", "idle done"]);
+  expect(await idle).toEqual(succeed("idle"));
+});

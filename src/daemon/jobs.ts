@@ -3,6 +3,8 @@
  * turn of the loop, so that none stalls replication and two never mix. Only a job that waits for a peer lets those behind
  * it pass: a takeover must not wait for an answer of the firewall that has just died (D-002).
  *
+ * What nobody waits for (`addIdle`) has a slice in turns in which no other job had one.
+ *
  * A job is a generator: it works for a slice and yields how long it has nothing to do (0: go on next turn), that it waits
  * for a peer, or progress; what it returns is its answer.
  */
@@ -34,6 +36,7 @@ interface Waiting {
 
 export class Jobs {
   readonly #waiting: Waiting[] = [];
+  readonly #idle: Waiting[] = [];
 
   get busy(): boolean {
     return this.#waiting.length > 0;
@@ -41,7 +44,7 @@ export class Jobs {
 
   /** When a job whose turn it is wants its next slice. */
   get dueMs(): number {
-    let dueMs = Number.POSITIVE_INFINITY;
+    let dueMs = this.#idle.length > 0 ? this.#idle[0].dueMs : Number.POSITIVE_INFINITY;
     for (const job of this.#waiting) {
       dueMs = Math.min(dueMs, job.dueMs);
       if (!job.givesWay) break;
@@ -51,6 +54,27 @@ export class Jobs {
 
   /** Queues a job; the answer comes when it is done. A throw inside is a bug and reaches whoever asked. */
   add<T>(job: Job<T>, progress: (line: ProgressLine) => void = () => {}): Promise<Result<T, Failure<T>>> {
+    return this.#queue(this.#waiting, job, progress);
+  }
+
+  /** The same for work that can wait for ever. */
+  addIdle<T>(job: Job<T>): Promise<Result<T, Failure<T>>> {
+    return this.#queue(this.#idle, job, () => {});
+  }
+
+  /** Gives the jobs whose turn it is a slice each: those that wait for a peer, and the first that does not. */
+  turn(nowMs: number): void {
+    for (let i = 0; i < this.#waiting.length; i++) {
+      const job = this.#waiting[i];
+      const givesWay = job.givesWay;
+      if (job.dueMs <= nowMs && job.run(nowMs)) this.#waiting.splice(i--, 1);
+      if (!givesWay) return;
+    }
+    const idle = this.#idle[0];
+    if (idle !== undefined && idle.dueMs <= nowMs && idle.run(nowMs)) this.#idle.shift();
+  }
+
+  #queue<T>(queue: Waiting[], job: Job<T>, progress: (line: ProgressLine) => void): Promise<Result<T, Failure<T>>> {
     return new Promise((resolve, reject) => {
       const waiting: Waiting = {
         dueMs: 0,
@@ -71,17 +95,7 @@ export class Jobs {
           }
         },
       };
-      this.#waiting.push(waiting);
+      queue.push(waiting);
     });
-  }
-
-  /** Gives the jobs whose turn it is a slice each: those that wait for a peer, and the first that does not. */
-  turn(nowMs: number): void {
-    for (let i = 0; i < this.#waiting.length; i++) {
-      const job = this.#waiting[i];
-      const givesWay = job.givesWay;
-      if (job.dueMs <= nowMs && job.run(nowMs)) this.#waiting.splice(i--, 1);
-      if (!givesWay) return;
-    }
   }
 }

@@ -4,6 +4,8 @@
  */
 import { randomBytes } from "node:crypto";
 import { hasNetAdmin } from "../../ffi/capability.ts";
+import { errnoName } from "../../ffi/errno.ts";
+import { scheduleRealtime } from "../../ffi/scheduler.ts";
 import type { Config } from "../config/load.ts";
 import { AddressFilter, type Network } from "../filter/address-filter.ts";
 import { AddressWatch, ownAddresses } from "../kernel/addresses.ts";
@@ -49,6 +51,7 @@ export async function runDaemon(config: Config): Promise<number> {
     return 1;
   }
   try {
+    setPriority(config.daemon.realtimePriority, log);
     const node = makeNode(config, log);
     const addresses = AddressWatch.open();
     if (!node.ok || !addresses.ok) {
@@ -59,6 +62,17 @@ export async function runDaemon(config: Config): Promise<number> {
   } finally {
     instance.value.release();
   }
+}
+
+/** The loop's thread alone: threads that compile and collect garbage would take their time slices from it. */
+function setPriority(priority: number, log: Log): void {
+  if (priority === 0) return;
+  const answer = scheduleRealtime(priority);
+  if (answer >= 0) return;
+  log.info(
+    `runs as an ordinary process, not with real-time priority ${priority} (${errnoName(answer)}): ` +
+      `give the unit LimitRTPRIO=${priority}, or set daemon.realtime_priority to 0`,
+  );
 }
 
 async function serve(node: Node, addresses: AddressWatch): Promise<number> {
@@ -188,7 +202,7 @@ function readKernel(node: Node, systemd: Systemd): void {
       `read ${result.value.read} flows from the kernel, ${node.replica.internal.count} of them to replicate`,
     );
     systemd.ready();
-    void node.jobs.add(rehearse());
+    void node.jobs.addIdle(rehearse());
   });
 }
 

@@ -21,7 +21,7 @@ const MANY_FLOWS = 1_000;
 /** Commits, then reads the kernel's table: what stands in it now is ours to tell the peers of. */
 export function* commitAlone(node: Node): Job<CommitReport> {
   const result = yield* commit(node);
-  void node.jobs.add(resync(node)).then((reread) => {
+  void node.jobs.addIdle(resync(node)).then((reread) => {
     if (!reread.ok) node.log.warning(`after the commit: ${reread.error.error}`);
   });
   return result;
@@ -78,7 +78,7 @@ class CommitRun {
     while (commit.hasRoom()) {
       const slot = this.#next();
       if (slot < 0) break;
-      if (replica.internal.find(this.#flow) >= 0) this.#standing++;
+      if (replica.internal.count > 0 && replica.internal.find(this.#flow) >= 0) this.#standing++;
       commit.add(this.#flow, slot, timeoutOf(this.#flow));
       added++;
     }

@@ -19,8 +19,8 @@ export function* resync(node: Node): Job<ResyncReport> {
   let created = 0;
   let updated = 0;
   replica.internal.beginPass();
-  const read = yield* eachKernelFlow(flow, "reading the kernel", () => {
-    const entry = replica.kernelEntry(flow, monotonicMs());
+  const read = yield* eachKernelFlow(flow, "reading the kernel", (nowMs) => {
+    const entry = replica.kernelEntry(flow, nowMs);
     if (entry === "created") created++;
     else if (entry === "updated") updated++;
   });

@@ -13,8 +13,12 @@ const ATTEMPTS = 5;
 /** The clock is looked at once in this many flows. */
 const FLOWS_PER_LOOK = 64;
 
-/** Calls `visit` for each entry, at least once; how many there were. */
-export function* eachKernelFlow(flow: Flow, what: string, visit: () => void): Generator<Slice, Result<number>, void> {
+/** Calls `visit` for each entry, at least once, with the time of the slice's beginning or later; how many there were. */
+export function* eachKernelFlow(
+  flow: Flow,
+  what: string,
+  visit: (nowMs: number) => void,
+): Generator<Slice, Result<number>, void> {
   const dump = new KernelDump();
   try {
     for (let attempt = 1; ; attempt++) {
@@ -33,18 +37,27 @@ export function* eachKernelFlow(flow: Flow, what: string, visit: () => void): Ge
 }
 
 /** How many entries the dump had, or -1 when it failed. */
-function* readDump(dump: KernelDump, flow: Flow, what: string, visit: () => void): Generator<Slice, number, void> {
+function* readDump(
+  dump: KernelDump,
+  flow: Flow,
+  what: string,
+  visit: (nowMs: number) => void,
+): Generator<Slice, number, void> {
   let read = 0;
-  let sliceEndMs = monotonicMs() + SLICE_MS;
+  let nowMs = monotonicMs();
+  let sliceEndMs = nowMs + SLICE_MS;
   for (;;) {
     const step = dump.next(flow);
     if (step === DUMP_FLOW) {
-      visit();
-      if (++read % FLOWS_PER_LOOK !== 0 || monotonicMs() < sliceEndMs) continue;
+      visit(nowMs);
+      if (++read % FLOWS_PER_LOOK !== 0) continue;
+      nowMs = monotonicMs();
+      if (nowMs < sliceEndMs) continue;
       yield { progress: what, done: read };
     } else if (step === DUMP_DONE) return read;
     else if (step === DUMP_FAILED) return -1;
     else yield 1;
-    sliceEndMs = monotonicMs() + SLICE_MS;
+    nowMs = monotonicMs();
+    sliceEndMs = nowMs + SLICE_MS;
   }
 }
