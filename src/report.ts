@@ -66,7 +66,7 @@ export interface KernelReport {
 /** How long replication had to wait for the daemon itself. */
 export interface LoopReport {
   readonly turns: number;
-  /** The longest turn since the start, and of the last one to two minutes. */
+  /** The longest turn since the kernel's table was first read, and of the last one to two minutes. */
   readonly longestPauseMs: number;
   readonly recentPauseMs: number;
 }

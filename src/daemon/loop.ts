@@ -79,13 +79,14 @@ export class Loop {
     while (!this.#node.state.stopping) {
       const bun = this.#wait();
       const wokeMs = monotonicMs();
+      const { started } = this.#node.state;
       const working = this.#node.jobs.busy; // Whoever waits for a job hears of its end when Bun's loop runs.
       this.#turn();
       const serve = bun || working || this.#parts.clients();
       if (serve) await new Promise<void>((resolve) => setImmediate(resolve));
       const nowMs = monotonicMs();
       if (serve) this.#servedBunMs = nowMs;
-      this.#node.pauses.paused(nowMs - wokeMs, nowMs);
+      if (started) this.#node.pauses.paused(nowMs - wokeMs, nowMs);
     }
     this.#everything.close();
     this.#allButEvents.close();

@@ -1,4 +1,7 @@
-/** How long the loop did not look at the world: from waking up until it sleeps again. What replication waits for at most. */
+/**
+ * How long the loop did not look at the world: from waking up until it sleeps again. What replication waits for at most.
+ * Counted once the kernel's table has been read for the first time.
+ */
 const MINUTE_MS = 60_000;
 
 export class Pauses {

@@ -121,8 +121,10 @@ function generate(): number {
   const deletes = new Sink(KernelDelete.open(), shape, timeoutSeconds);
   const only = action === "delete" ? deletes : inserts;
   if (churns) {
-    for (let i = first; i < first + alive; i++) inserts.add(i);
-    inserts.flush();
+    pace(alive, perSecond, (from, to) => {
+      for (let i = from; i < to; i++) inserts.add(first + i);
+      inserts.flush();
+    });
     console.log("alive");
   }
   const startMs = performance.now();

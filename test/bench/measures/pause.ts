@@ -11,7 +11,7 @@ import { WireCapture } from "../wire-capture.ts";
 
 const SECONDS: Readonly<Record<Form, number>> = { quick: 10, full: 600 };
 const RATE = 20_000;
-const ALIVE = 100_000;
+const ALIVE: Readonly<Record<Form, number>> = { quick: 20_000, full: 100_000 };
 const ALIVE_DEADLINE_MS = 30_000;
 const SAMPLE_MS = 250;
 /** Of the samples, at the beginning and at the end of the second half. */
@@ -71,7 +71,7 @@ export const pause: Measure = {
   id: "M12",
   title: "Endurance",
   method:
-    "20,000 events a second for ten minutes (quick: ten seconds), as many new flows as ended ones, 100,000 alive: the longest " +
+    "20,000 events a second for ten minutes (quick: ten seconds), as many new flows as ended ones, 100,000 alive (quick: 20,000): the longest " +
     "turn of either daemon's loop since its start, as it says itself; the longest time between two datagrams with flows, which " +
     "the generator's own pauses are in; and the resident set at the end less that at half time. Growth of up to 1 MB is none.",
   rows: () => rows,
@@ -82,7 +82,7 @@ export const pause: Measure = {
     return await withPair(subject, {}, async (pair) => {
       const { primary, backup } = pair;
       const seconds = SECONDS[form];
-      const load = startLoad(primary.namespace, { action: "churn", alive: ALIVE, seconds, rate: RATE });
+      const load = startLoad(primary.namespace, { action: "churn", alive: ALIVE[form], seconds, rate: RATE });
       await load.waitForLine(/^alive$/, ALIVE_DEADLINE_MS);
       const capture = await WireCapture.start(primary.namespace, CAPTURED_BYTES);
       const startMs = performance.now();
