@@ -25,8 +25,8 @@ test("waits for a datagram's worth, between part of a millisecond and the most i
     look(gather, 0, 100, 1, perMs);
     return gather.dueMs - 99;
   };
-  expect(waitMs(100)).toBeCloseTo(0.8);
-  expect(waitMs(10)).toBeCloseTo(1.6);
+  expect(waitMs(100)).toBeCloseTo(0.7);
+  expect(waitMs(10)).toBeCloseTo(1.4);
   expect(waitMs(2)).toBeCloseTo(2);
 });
 

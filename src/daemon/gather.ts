@@ -10,9 +10,9 @@ const BUSY_RATE = 1;
 /** How fast the measured rate follows, in milliseconds. */
 const MEMORY_MS = 8;
 /** What is gathered fills a datagram about. */
-const EVENTS_WANTED = 16;
+const EVENTS_WANTED = 14;
 /** No shorter, however many come: below that the wake-ups cost more than they bring. */
-const GATHER_MS_LEAST = 0.8;
+const GATHER_MS_LEAST = 0.7;
 
 export class Gather {
   readonly #mostMs: number;

@@ -10,6 +10,7 @@ import { RECEIVE_DATAGRAMS } from "../channel/udp.ts";
 import { Flow } from "../flow/flow.ts";
 import type { AddressWatch } from "../kernel/addresses.ts";
 import { BATCH_EVENTS, EVENT_NONE, type EventKind } from "../kernel/events.ts";
+import { Breath } from "./breath.ts";
 import { monotonicMs } from "./clock.ts";
 import { Gather } from "./gather.ts";
 import type { Link } from "./link.ts";
@@ -51,7 +52,10 @@ export class Loop {
   readonly #parts: LoopParts;
   readonly #everything = new Epoll();
   readonly #allButEvents = new Epoll();
+  /** Nobody is watched here: waiting on it is sleeping. */
+  readonly #nothing = new Epoll();
   readonly #gather: Gather;
+  readonly #breath: Breath;
   readonly #flow = new Flow();
   readonly #eventPortion = new Portion(EVENTS_LEAST, BATCH_EVENTS);
   readonly #datagramPortion = new Portion(DATAGRAMS_LEAST, RECEIVE_DATAGRAMS);
@@ -62,13 +66,15 @@ export class Loop {
   /** More waits than the last turn could do. */
   #again = true;
   #servedBunMs = 0;
-  /** A link's socket may have datagrams. */
+  /** The event socket, or a link's, may have something. */
+  #eventsReady = true;
   #linksReady = true;
 
   constructor(parts: LoopParts) {
     this.#parts = parts;
     this.#node = parts.node;
     this.#gather = new Gather(this.#node.config.netlink.gatherMs);
+    this.#breath = new Breath(this.#node.realtime);
     this.#everything.add(this.#node.events.fd, EVENTS);
     this.#watch(parts.addresses.fd, ADDRESSES, EPOLLIN);
     if (this.#bunFd >= 0) this.#watch(this.#bunFd, BUN, EPOLLIN);
@@ -88,18 +94,23 @@ export class Loop {
       if (serve) this.#servedBunMs = nowMs;
       if (started) this.#node.pauses.paused(nowMs - wokeMs, nowMs);
     }
-    this.#everything.close();
-    this.#allButEvents.close();
+    for (const set of [this.#everything, this.#allButEvents, this.#nothing]) set.close();
   }
 
   /** Sleeps until there is something to do. True when Bun has. */
   #wait(): boolean {
     const set = this.#gather.busy ? this.#allButEvents : this.#everything;
-    const ready = set.wait(this.#waitMs());
-    let bun = monotonicMs() - this.#servedBunMs >= BLIND_MS;
+    const startMs = monotonicMs();
+    const breathMs = this.#breath.dueMs(startMs);
+    if (breathMs > 0) this.#nothing.wait(breathMs);
+    const ready = set.wait(breathMs > 0 ? 0 : this.#waitMs());
+    const wokeMs = monotonicMs();
+    this.#breath.slept(wokeMs - startMs, wokeMs);
+    let bun = wokeMs - this.#servedBunMs >= BLIND_MS;
     for (let i = 0; i < ready; i++) {
       const tag = set.tag(i);
-      if (tag === BUN) bun = true;
+      if (tag === EVENTS) this.#eventsReady = true;
+      else if (tag === BUN) bun = true;
       else if (tag === LINK) this.#linksReady = true;
       else if (tag === ADDRESSES && this.#parts.addresses.changed()) {
         this.#parts.addressesChanged();
@@ -127,7 +138,7 @@ export class Loop {
     const { replica, jobs, links } = this.#node;
     this.#again = false;
     let nowMs = monotonicMs();
-    if (!this.#gather.busy || nowMs >= this.#gather.dueMs) this.#kernelEvents(nowMs);
+    if (this.#gather.busy ? nowMs >= this.#gather.dueMs : this.#eventsReady) this.#kernelEvents(nowMs);
     if (this.#linksReady) {
       this.#linksReady = false;
       for (let peer = 0; peer < links.length; peer++) this.#datagrams(links[peer], peer, nowMs);
@@ -146,6 +157,7 @@ export class Loop {
     const { events, replica } = this.#node;
     const portion = this.#eventPortion;
     const flow = this.#flow;
+    this.#eventsReady = false;
     let seen = 0;
     for (let atMs = nowMs; atMs - nowMs < PART_MS; ) {
       const asked = portion.size;
@@ -167,6 +179,7 @@ export class Loop {
       atMs = doneMs;
     }
     this.#gather.looked(seen, nowMs);
+    this.#eventsReady = true;
     this.#again = true;
   }
 

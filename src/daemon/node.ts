@@ -27,6 +27,8 @@ export interface Node {
   readonly jobs: Jobs;
   readonly pauses: Pauses;
   readonly startedMs: number;
+  /** The loop's thread has real-time priority. */
+  readonly realtime: boolean;
   readonly state: NodeState;
 }
 

@@ -51,8 +51,8 @@ export async function runDaemon(config: Config): Promise<number> {
     return 1;
   }
   try {
-    setPriority(config.daemon.realtimePriority, log);
-    const node = makeNode(config, log);
+    const realtime = setPriority(config.daemon.realtimePriority, log);
+    const node = makeNode(config, log, realtime);
     const addresses = AddressWatch.open();
     if (!node.ok || !addresses.ok) {
       log.error(explain(node.ok ? (addresses as { error: KernelError }).error : node.error));
@@ -65,14 +65,15 @@ export async function runDaemon(config: Config): Promise<number> {
 }
 
 /** The loop's thread alone: threads that compile and collect garbage would take their time slices from it. */
-function setPriority(priority: number, log: Log): void {
-  if (priority === 0) return;
+function setPriority(priority: number, log: Log): boolean {
+  if (priority === 0) return false;
   const answer = scheduleRealtime(priority);
-  if (answer >= 0) return;
+  if (answer >= 0) return true;
   log.info(
     `runs as an ordinary process, not with real-time priority ${priority} (${errnoName(answer)}): ` +
       `give the unit LimitRTPRIO=${priority}, or set daemon.realtime_priority to 0`,
   );
+  return false;
 }
 
 async function serve(node: Node, addresses: AddressWatch): Promise<number> {
@@ -110,7 +111,7 @@ async function serve(node: Node, addresses: AddressWatch): Promise<number> {
   return 0;
 }
 
-function makeNode(config: Config, log: Log): Result<Node, KernelError> {
+function makeNode(config: Config, log: Log, realtime: boolean): Result<Node, KernelError> {
   const events = KernelEvents.open(config.netlink);
   if (!events.ok) return events;
   const commit = KernelCommit.open();
@@ -142,6 +143,7 @@ function makeNode(config: Config, log: Log): Result<Node, KernelError> {
     jobs: new Jobs(),
     pauses: new Pauses(),
     startedMs: monotonicMs(),
+    realtime,
     state: {
       role: "unknown",
       words: 0,

@@ -9,7 +9,7 @@ const REPEATS_MAX = 100;
 export const USAGE = `npm run bench [-- OPTIONS]: ctsync and conntrackd measured side by side, with the kernel's limit beside both
 
   --quick         fewer and smaller readings, once each: under two minutes
-  --only IDS      these measures alone, such as M4,M7
+  --only IDS      these measures alone, such as M4,M7; others in DIR are kept
   --repeats N     how often each measure is taken from each program, 1 to ${REPEATS_MAX}
   --out DIR       where results.json, results.md and the pictures go; default ${OUT_FOLDER}
   --from FILE     measures nothing: makes table and pictures anew from a results.json

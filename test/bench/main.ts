@@ -13,7 +13,7 @@ import { Progress } from "./progress.ts";
 import { publish } from "./publish.ts";
 import { formatNumber } from "./quantity.ts";
 import { Remaining } from "./remaining.ts";
-import { emptyResults, parseResults, type Results } from "./results.ts";
+import { emptyResults, keptMeasures, parseResults, type Results } from "./results.ts";
 import { planRun, takeReading } from "./series.ts";
 import { summarizeMeasure, tally, tallyText } from "./verdict.ts";
 
@@ -31,6 +31,8 @@ function render(file: string, outFolder: string): number {
   conclude(results, outFolder);
   return 0; // what failed then is told, but is not a failure of the drawing
 }
+
+const placeOf = (id: string): number => MEASURES.findIndex((measure) => measure.id === id);
 
 /** The results, or what is wrong with them. */
 function readResults(file: string): Results | string {
@@ -52,7 +54,8 @@ async function measure(command: Extract<Command, { kind: "measure" }>): Promise<
   const isAlike = typeof earlier !== "string" && earlier.form === form;
   const progress = new Progress(new Remaining(plan, isAlike ? earlier : undefined));
   const [machine, versions] = [readMachine(), await readVersions()];
-  const results: Results = { form, startedAt: new Date().toISOString(), machine, versions, measures: [] };
+  const kept = typeof earlier === "string" ? [] : keptMeasures(earlier, { form, machine }, only);
+  const results: Results = { form, startedAt: new Date().toISOString(), machine, versions, measures: kept };
   progress.say(
     `ctsync ${versions.ctsync} and conntrackd ${versions.conntrackd}, ${machine.coreCount} cores, ` +
       `Linux ${machine.kernel}: ${plan.length} readings of ${measures.length} measures`,
@@ -64,6 +67,7 @@ async function measure(command: Extract<Command, { kind: "measure" }>): Promise<
     const rows = one.rows(form);
     const found = emptyResults(one, rows);
     results.measures.push(found);
+    results.measures.sort((a, b) => placeOf(a.id) - placeOf(b.id));
     for (const planned of plan.filter((entry) => entry.measure === one)) {
       const take = await progress.during(planned, () => takeReading(planned, form));
       found.takes.push(take);

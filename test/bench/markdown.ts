@@ -85,9 +85,10 @@ function verdicts(goals: RowSummary["goals"]): string {
 function measureSection({ measure, rows }: Judged): string {
   const repeats = Math.max(0, ...measure.takes.map(({ repeat }) => repeat));
   const goals = rows.some((row) => row.goals.length > 0) ? ` ${tallyText(tally(rows))}.` : "";
+  const sources = measure.sources === undefined ? "" : ` With the sources of ${measure.sources}.`;
   return `### ${measure.id} ${measure.title}
 
-${measure.method} ${repeats === 1 ? "Measured once." : `${repeats} repeats.`}${goals}
+${measure.method} ${repeats === 1 ? "Measured once." : `${repeats} repeats.`}${sources}${goals}
 
 ![${measure.id} ${measure.title}](${measure.id}.svg)`;
 }

@@ -11,7 +11,7 @@ export type Subject = "conntrackd" | "ctsync" | "limit";
 /** How much of the whole benchmark is done: the quick form takes fewer and smaller readings. */
 export type Form = "quick" | "full";
 
-/** What a median of ctsync must reach. Factors are of the other subject's median, at most or at least by `better`. */
+/** What ctsync must reach: a factor of the other subject's reading (the median of the repeats' ratios), at most or at least by `better`. */
 export type Goal =
   | { readonly factor: number; readonly of: "conntrackd" | "limit" }
   /** In the row's unit. */

@@ -37,6 +37,8 @@ const MeasureResultsSchema = v.strictObject({
   method: v.string(),
   rows: v.array(RowSchema),
   takes: v.array(TakeSchema),
+  /** The sources it was measured with, where it was measured again after the run (`--only`). */
+  sources: v.optional(v.string()),
 });
 
 const MachineSchema = v.strictObject({
@@ -83,6 +85,18 @@ export function parseResults(text: string): Result<Results> {
   if (checked.success) return succeed(checked.output.results);
   const [issue] = checked.issues;
   return refuse(`${issue.path?.map(({ key }) => key).join(".") ?? "document"}: ${issue.message}`);
+}
+
+/** What a run of some measures keeps of an earlier one into the same folder: the others, if form and machine are the same. */
+export function keptMeasures(
+  earlier: Results,
+  { form, machine }: Pick<Results, "form" | "machine">,
+  only: readonly string[] | undefined,
+): MeasureResults[] {
+  const same = (["processor", "coreCount", "kernel"] as const).every((key) => earlier.machine[key] === machine[key]);
+  if (only === undefined || earlier.form !== form || !same) return [];
+  const { sources } = earlier.versions;
+  return earlier.measures.filter(({ id }) => !only.includes(id)).map((measure) => ({ sources, ...measure }));
 }
 
 /** A measure before its first reading. */
