@@ -1,30 +1,36 @@
 import { expect, test } from "bun:test";
 import { Breath } from "./breath.ts";
 
-/** Works in turns of 2 ms, and sleeps when told to. How much of the time it slept. */
-function sleptPart(breath: Breath): number {
-  let nowMs = 1_000;
-  let sleptMs = 0;
-  breath.slept(1, nowMs);
-  while (nowMs < 2_000) {
-    nowMs += 2;
-    const restMs = breath.dueMs(nowMs);
-    nowMs += restMs;
-    sleptMs += restMs;
-    breath.slept(restMs, nowMs);
+/** Turns of `turnMs`, each followed by a sleep of `restMs` at least. How much of each second it slept because it was told to. */
+function toldToSleepMs(breath: Breath, turnMs: number, restMs: number, seconds = 1): number[] {
+  const toldMs = new Array<number>(seconds).fill(0);
+  for (let nowMs = 0; nowMs < seconds * 1_000; ) {
+    const breathMs = breath.dueMs;
+    breath.slept(Math.max(breathMs, restMs));
+    breath.worked(turnMs);
+    toldMs[Math.floor(nowMs / 1_000)]! += breathMs;
+    nowMs += turnMs + Math.max(breathMs, restMs);
   }
-  return sleptMs / 1_000;
+  return toldMs;
 }
 
-test("leaves others more than the twentieth part, and not much more", () => {
-  expect(sleptPart(new Breath(true))).toBeWithin(0.05, 0.08);
+test("who works without a pause leaves others the twentieth part of every second, and not much more", () => {
+  for (const toldMs of toldToSleepMs(new Breath(), 2, 0, 5)) expect(toldMs).toBeWithin(50, 95);
 });
 
-test("who sleeps by itself needs no breath, nor does an ordinary process", () => {
-  expect(sleptPart(new Breath(false))).toBe(0);
-  const breath = new Breath(true);
-  for (let nowMs = 0; nowMs < 1_000; nowMs += 5) {
-    breath.slept(1, nowMs);
-    expect(breath.dueMs(nowMs + 4)).toBe(0);
-  }
+test("some tenths of a second are free, after a rest again", () => {
+  const breath = new Breath();
+  const free = (): void => {
+    for (let workedMs = 0; workedMs < 390; workedMs += 2) {
+      expect(breath.dueMs).toBe(0);
+      breath.worked(2);
+    }
+  };
+  free();
+  breath.slept(80);
+  free();
+});
+
+test("who sleeps by itself, however briefly each time, needs no breath", () => {
+  expect(toldToSleepMs(new Breath(), 0.03, 0.01)).toEqual([0]);
 });

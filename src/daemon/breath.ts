@@ -1,29 +1,30 @@
 /**
- * Room for others while the loop works without a pause at real-time priority.
+ * Room for others while the loop works at real-time priority.
  *
- * Ordinary processes that the loop keeps from running for almost a second are given 50 ms at a stretch by the kernel
- * (its "fair server"), in which the loop stands still. So it stops by itself, often and briefly, for a little more than
- * the twentieth part that they are entitled to (D-008).
+ * Ordinary processes that the loop keeps from running for 0.95 of a second are given 50 ms at a stretch by the kernel (its
+ * "fair server"), in which the loop stands still. So whatever it works is noted as a debt of sleep, and what it sleeps by
+ * itself pays for it. Where that is not enough, after some tenths of a second of nothing but work, it sleeps briefly and
+ * often: by the end of that second the others have had what they are entitled to (D-008).
  */
-const WORK_MS = 10;
+const SLEEP_PART = 0.1;
+/** 0.4 s of work are free after a rest: a drained burst, a commit of 100,000 flows. */
+const CREDIT_MS = 40;
+/** Longest sleep while something waits. */
 const BREATH_MS = 0.7;
 
 export class Breath {
-  readonly #needed: boolean;
-  #workingSinceMs = 0;
-
-  /** `needed`: the loop has real-time priority. */
-  constructor(needed: boolean) {
-    this.#needed = needed;
-  }
+  #debtMs = -CREDIT_MS;
 
   /** How long the loop should sleep now, whatever waits for it. */
-  dueMs(nowMs: number): number {
-    return this.#needed && nowMs - this.#workingSinceMs >= WORK_MS ? BREATH_MS : 0;
+  get dueMs(): number {
+    return this.#debtMs >= BREATH_MS ? BREATH_MS : 0;
   }
 
-  /** The loop slept until `nowMs`. */
-  slept(milliseconds: number, nowMs: number): void {
-    if (milliseconds >= BREATH_MS / 2) this.#workingSinceMs = nowMs;
+  worked(milliseconds: number): void {
+    this.#debtMs += milliseconds * SLEEP_PART;
+  }
+
+  slept(milliseconds: number): void {
+    this.#debtMs = Math.max(-CREDIT_MS, this.#debtMs - milliseconds);
   }
 }

@@ -55,7 +55,7 @@ export class Loop {
   /** Nobody is watched here: waiting on it is sleeping. */
   readonly #nothing = new Epoll();
   readonly #gather: Gather;
-  readonly #breath: Breath;
+  readonly #breath = new Breath();
   readonly #flow = new Flow();
   readonly #eventPortion = new Portion(EVENTS_LEAST, BATCH_EVENTS);
   readonly #datagramPortion = new Portion(DATAGRAMS_LEAST, RECEIVE_DATAGRAMS);
@@ -74,7 +74,6 @@ export class Loop {
     this.#parts = parts;
     this.#node = parts.node;
     this.#gather = new Gather(this.#node.config.netlink.gatherMs);
-    this.#breath = new Breath(this.#node.realtime);
     this.#everything.add(this.#node.events.fd, EVENTS);
     this.#watch(parts.addresses.fd, ADDRESSES, EPOLLIN);
     if (this.#bunFd >= 0) this.#watch(this.#bunFd, BUN, EPOLLIN);
@@ -91,6 +90,7 @@ export class Loop {
       const serve = bun || working || this.#parts.clients();
       if (serve) await new Promise<void>((resolve) => setImmediate(resolve));
       const nowMs = monotonicMs();
+      this.#breath.worked(nowMs - wokeMs);
       if (serve) this.#servedBunMs = nowMs;
       if (started) this.#node.pauses.paused(nowMs - wokeMs, nowMs);
     }
@@ -101,11 +101,11 @@ export class Loop {
   #wait(): boolean {
     const set = this.#gather.busy ? this.#allButEvents : this.#everything;
     const startMs = monotonicMs();
-    const breathMs = this.#breath.dueMs(startMs);
+    const breathMs = this.#node.state.realtime ? this.#breath.dueMs : 0;
     if (breathMs > 0) this.#nothing.wait(breathMs);
     const ready = set.wait(breathMs > 0 ? 0 : this.#waitMs());
     const wokeMs = monotonicMs();
-    this.#breath.slept(wokeMs - startMs, wokeMs);
+    this.#breath.slept(wokeMs - startMs);
     let bun = wokeMs - this.#servedBunMs >= BLIND_MS;
     for (let i = 0; i < ready; i++) {
       const tag = set.tag(i);

@@ -27,12 +27,12 @@ export interface Node {
   readonly jobs: Jobs;
   readonly pauses: Pauses;
   readonly startedMs: number;
-  /** The loop's thread has real-time priority. */
-  readonly realtime: boolean;
   readonly state: NodeState;
 }
 
 export interface NodeState {
+  /** The loop's thread has real-time priority. */
+  realtime: boolean;
   role: Role;
   /** How often keepalived spoke. Its newer word may pass an older one that waits for the peer. */
   words: number;

@@ -51,8 +51,7 @@ export async function runDaemon(config: Config): Promise<number> {
     return 1;
   }
   try {
-    const realtime = setPriority(config.daemon.realtimePriority, log);
-    const node = makeNode(config, log, realtime);
+    const node = makeNode(config, log);
     const addresses = AddressWatch.open();
     if (!node.ok || !addresses.ok) {
       log.error(explain(node.ok ? (addresses as { error: KernelError }).error : node.error));
@@ -111,7 +110,7 @@ async function serve(node: Node, addresses: AddressWatch): Promise<number> {
   return 0;
 }
 
-function makeNode(config: Config, log: Log, realtime: boolean): Result<Node, KernelError> {
+function makeNode(config: Config, log: Log): Result<Node, KernelError> {
   const events = KernelEvents.open(config.netlink);
   if (!events.ok) return events;
   const commit = KernelCommit.open();
@@ -143,8 +142,8 @@ function makeNode(config: Config, log: Log, realtime: boolean): Result<Node, Ker
     jobs: new Jobs(),
     pauses: new Pauses(),
     startedMs: monotonicMs(),
-    realtime,
     state: {
+      realtime: false,
       role: "unknown",
       words: 0,
       started: false,
@@ -200,6 +199,7 @@ function readKernel(node: Node, systemd: Systemd): void {
       return;
     }
     node.state.started = true;
+    node.state.realtime = setPriority(node.config.daemon.realtimePriority, node.log);
     node.log.info(
       `read ${result.value.read} flows from the kernel, ${node.replica.internal.count} of them to replicate`,
     );
