@@ -207,7 +207,7 @@ describe("a full cache", () => {
 });
 
 describe("walks", () => {
-  test("live and dead flows are walked apart, and all together", () => {
+  test("live and dead flows are walked apart", () => {
     const cache = cacheOf(6);
     const slots = [1, 2, 3, 4, 5].map((port) => cache.create(numbered(port), NOW_MS));
     cache.kill(slots[0]);
@@ -217,7 +217,6 @@ describe("walks", () => {
       for (let slot = next(0); slot >= 0; slot = next(slot + 1)) found.push(slot);
       return found;
     };
-    expect(walk((from) => cache.nextUsed(from))).toEqual(slots);
     expect(walk((from) => cache.nextLive(from))).toEqual([slots[1], slots[2], slots[4]]);
     expect(walk((from) => cache.ownerFor(0).nextLive(from))).toEqual([slots[1], slots[2], slots[4]]);
     expect(walk((from) => cache.nextDead(from))).toEqual([slots[0], slots[3]]);

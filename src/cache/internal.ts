@@ -162,11 +162,6 @@ export class InternalCache {
       words[TIMEOUT] = remainingSeconds(words[TIMEOUT], Math.floor(nowMs / 1000) - this.#updatedSeconds[slot]);
   }
 
-  /** The first used slot from `from` on, or -1. */
-  nextUsed(from: number): number {
-    return this.#table.nextUsed(from);
-  }
-
   /** The first slot from `from` on whose flow is not dead, or -1. */
   nextLive(from: number): number {
     let slot = this.#table.nextUsed(from);
