@@ -5,10 +5,12 @@
  * Bun interprets a function until it has run often enough to be compiled; the first events of a daemon that has just
  * started would cost twenty times what the later ones do, in the middle of a burst or of a takeover (D-006).
  */
+import { CommitPlan } from "../cache/commit-plan.ts";
 import { AddressFilter } from "../filter/address-filter.ts";
 import * as f from "../flow/flow.ts";
 import { IPS_ASSURED, IPS_CONFIRMED, IPS_SEEN_REPLY, IPS_SRC_NAT, IPS_SRC_NAT_DONE } from "../flow/status.ts";
 import { flowLine } from "../flow/text.ts";
+import type { KernelCommit } from "../kernel/commit.ts";
 import { DECODED, decodeConntrack } from "../kernel/ctnetlink.ts";
 import { CT_NEW } from "../kernel/ctnetlink-attributes.ts";
 import { encodeCreate, encodeUpdate } from "../kernel/encode-conntrack.ts";
@@ -32,9 +34,12 @@ const PAYLOAD_BYTES = 1_471;
 const DATAGRAMS = 8;
 const TCP_ESTABLISHED = 3;
 
+/** What is rehearsed of the daemon's own commit: nothing is sent of it. */
+export type RehearsedCommit = Pick<KernelCommit, "add" | "hasRoom" | "discard">;
+
 /** How many messages of flows arrived. */
-export function* rehearse(): Job<number> {
-  const pair = new RehearsedPair();
+export function* rehearse(commit: RehearsedCommit): Job<number> {
+  const pair = new RehearsedPair(commit);
   for (let round = 0; round < ROUNDS; round++) {
     const perLook = round < ROUNDS_INTERPRETED ? FLOWS_PER_LOOK : FLOWS_PER_LOOK_LATER;
     for (const kind of [EVENT_NEW, EVENT_UPDATE, EVENT_DESTROY]) {
@@ -44,11 +49,13 @@ export function* rehearse(): Job<number> {
         if (i % perLook !== 0) continue;
         pair.exchange();
         if (monotonicMs() < sliceEndMs) continue;
+        commit.discard(); // In the next turn a real commit may be under way.
         yield 0;
         sliceEndMs = monotonicMs() + SLICE_MS;
       }
     }
   }
+  commit.discard();
   return succeed(pair.arrived);
 }
 
@@ -59,10 +66,13 @@ class RehearsedPair {
   readonly #writer = new MessageWriter(MESSAGE_BYTES_MAX);
   readonly #flow = new f.Flow();
   readonly #read = new f.Flow();
+  readonly #commit: RehearsedCommit;
+  #plan = new CommitPlan(this.#backup.external);
   #nowMs = 0;
   charactersPrinted = 0;
 
-  constructor() {
+  constructor(commit: RehearsedCommit) {
+    this.#commit = commit;
     for (let i = 0; i < 4; i++) this.exchange(1_000); // The two greet each other.
   }
 
@@ -79,10 +89,13 @@ class RehearsedPair {
     writer.end();
     if (decodeConntrack(writer.view, 0, writer.at, this.#read.words) !== DECODED) return;
     this.#primary.kernelEvent(kind, this.#read, this.#nowMs);
-    const { external } = this.#backup;
-    const slot = external.find(this.#flow);
-    if (slot < 0) return;
-    external.read(slot, this.#read, this.#nowMs);
+    const slot = this.#plan.next(this.#read, this.#nowMs);
+    if (slot < 0) {
+      this.#plan = new CommitPlan(this.#backup.external);
+      return;
+    }
+    if (!this.#commit.hasRoom()) this.#commit.discard();
+    this.#commit.add(this.#read, slot, 300);
     writer.clear();
     writer.begin(CT_NEW, 0, i, addressFamilyOf(this.#read.words[f.PROTO]));
     encodeUpdate(writer, this.#read.words, 300, 0);

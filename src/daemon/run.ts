@@ -204,7 +204,7 @@ function readKernel(node: Node, systemd: Systemd): void {
       `read ${result.value.read} flows from the kernel, ${node.replica.internal.count} of them to replicate`,
     );
     systemd.ready();
-    void node.jobs.addIdle(rehearse());
+    void node.jobs.addIdle(rehearse(node.commit));
   });
 }
 

@@ -132,6 +132,12 @@ export class KernelCommit {
     return this.#refusedCount;
   }
 
+  /** Forgets what was added; the kernel hears nothing of it. */
+  discard(): void {
+    this.#batch.clear();
+    this.#count = 0;
+  }
+
   /** Of refusal i of the last flush: the tag its flow was added with. */
   refusedTag(i: number): number {
     return this.#refusedTags[i];

@@ -15,6 +15,8 @@ import type { MessageWriter } from "./message-writer.ts";
 export const OMIT_HELPER = 1;
 export const OMIT_STATUS = 2;
 export const OMIT_LABELS = 4;
+const OMIT_SEQADJ = 8;
+const OMIT_SYNPROXY = 16;
 
 /** nf_conntrack_tcp.h: the peer's window scale is known; sequence numbers out of the window are not INVALID. */
 const IP_CT_TCP_FLAG_WINDOW_SCALE = 0x01;
@@ -34,7 +36,7 @@ export function encodeCreate(to: MessageWriter, words: Uint32Array, timeoutSecon
   }
   if ((words[f.HAS] & f.HAS_MASTER) !== 0) encodeMaster(to, words);
   if ((words[f.HAS] & f.HAS_STATUS) !== 0) to.u32(cta.CTA_STATUS, takenStatus(words));
-  encodeProperties(to, words, timeoutSeconds, omit);
+  encodeProperties(to, words, timeoutSeconds, omit | zeroExtensions(words));
 }
 
 /** The attributes of a flow that the kernel holds, as far as it lets them be changed. */
@@ -50,6 +52,14 @@ export function encodeUpdate(to: MessageWriter, words: Uint32Array, timeoutSecon
 /** The kernel sets the other bits itself, from NAT, master, helper and sequence adjustment. */
 const takenStatus = (words: Uint32Array): number => (words[f.STATUS] & (IPS_SEEN_REPLY | IPS_ASSURED)) | IPS_CONFIRMED;
 
+/** What is all zero, as a new entry has it by itself: the kernel names such a SYNPROXY for every flow made through ctnetlink. */
+function zeroExtensions(words: Uint32Array): number {
+  let omit = OMIT_SEQADJ | OMIT_SYNPROXY;
+  for (let i = f.SEQADJ; i < f.SYNPROXY; i++) if (words[i] !== 0) omit &= ~OMIT_SEQADJ;
+  for (let i = f.SYNPROXY; i < f.SYNPROXY + 3; i++) if (words[i] !== 0) omit &= ~OMIT_SYNPROXY;
+  return omit;
+}
+
 function encodeProperties(to: MessageWriter, words: Uint32Array, timeoutSeconds: number, omit: number): void {
   const has = words[f.HAS];
   to.u32(cta.CTA_TIMEOUT, timeoutSeconds);
@@ -61,11 +71,11 @@ function encodeProperties(to: MessageWriter, words: Uint32Array, timeoutSeconds:
     to.name(cta.CTA_HELP_NAME, words, f.HELPER);
     to.unnest(help);
   }
-  if ((has & f.HAS_SEQADJ) !== 0) {
+  if ((has & f.HAS_SEQADJ) !== 0 && (omit & OMIT_SEQADJ) === 0) {
     encodeSeqadj(to, cta.CTA_SEQ_ADJ_ORIG, words, f.SEQADJ);
     encodeSeqadj(to, cta.CTA_SEQ_ADJ_REPLY, words, f.SEQADJ + 3);
   }
-  if ((has & f.HAS_SYNPROXY) !== 0) {
+  if ((has & f.HAS_SYNPROXY) !== 0 && (omit & OMIT_SYNPROXY) === 0) {
     const synproxy = to.nest(cta.CTA_SYNPROXY);
     to.u32(cta.CTA_SYNPROXY_ISN, words[f.SYNPROXY + 1]);
     to.u32(cta.CTA_SYNPROXY_ITS, words[f.SYNPROXY]);

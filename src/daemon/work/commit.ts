@@ -74,9 +74,10 @@ class CommitRun {
   /** Commits as many flows as one batch takes; false when none is left. */
   batch(): boolean {
     const { commit, replica } = this.#node;
+    const nowMs = monotonicMs();
     let added = 0;
     while (commit.hasRoom()) {
-      const slot = this.#next();
+      const slot = this.#next(nowMs);
       if (slot < 0) break;
       if (replica.internal.count > 0 && replica.internal.find(this.#flow) >= 0) this.#standing++;
       commit.add(this.#flow, slot, timeoutOf(this.#flow));
@@ -104,8 +105,7 @@ class CommitRun {
     };
   }
 
-  #next(): number {
-    const nowMs = monotonicMs();
+  #next(nowMs: number): number {
     const slot = this.#plan.next(this.#flow, nowMs);
     if (slot >= 0) return slot;
     const { external } = this.#node.replica;
