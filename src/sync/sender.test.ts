@@ -23,6 +23,16 @@ describe("a flow", () => {
     expect(sender.unacknowledged).toBe(0);
   });
 
+  test("is not meant by a range that begins beyond all numbers sent and reaches halfway round to before them", () => {
+    const { sender, owner } = senderOf();
+    for (const slot of [1, 2, 3]) sender.changed(slot);
+    drain(sender);
+    expect(sender.missing(0x7fff_0000, 0xfffe_ffff)).toBe(0); // Once walked number by number, for 10 seconds.
+    expect(sender.acknowledged(0x7fff_0000, 0xfffe_ffff)).toBe(false);
+    expect(owner.released).toEqual([]);
+    expect(sender.unacknowledged).toBe(3);
+  });
+
   test("that the peer misses goes out again behind those that wait, under a new number", () => {
     const { sender, owner } = senderOf();
     for (const slot of [1, 2, 3]) sender.changed(slot);

@@ -317,9 +317,10 @@ export class Sender {
     if (element & QUESTIONS) this.#asked--;
   }
 
+  /** `end` when the range begins beyond all that was sent: one that reaches halfway round would end before it again. */
   #first(seq: number): number {
-    const oldest = this.#ring.oldest;
-    return isBefore(seq, oldest) ? oldest : seq;
+    const { oldest, end } = this.#ring;
+    return isBefore(seq, oldest) ? oldest : isBefore(seq, end) ? seq : end;
   }
 
   #last(seq: number): number {
