@@ -7,8 +7,12 @@ export function explain(file: string, path: readonly PropertyKey[], text: string
   const found = valueAt(document, path);
   const foundText = found === undefined ? "" : ` (found ${describe(found)})`;
   const at = pathText(path);
-  return `${file}: ${at === "" ? "" : `${at}: `}${text}${foundText}`;
+  return `${file}: ${at === "" ? "" : `${at}: `}${printable(text + foundText)}`;
 }
+
+/** One line whatever the file holds: what would steer a terminal, or turn its text round, is shown by its number. */
+export const printable = (text: string): string =>
+  text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (char) => `\\u{${char.codePointAt(0)!.toString(16)}}`);
 
 /** `link[0].port`, as TOML's dotted keys with list positions from 0; a key that is no bare key stays quoted. */
 function pathText(path: readonly PropertyKey[]): string {
@@ -19,7 +23,7 @@ function pathText(path: readonly PropertyKey[]): string {
       continue;
     }
     const key = String(part);
-    text += `${text === "" ? "" : "."}${/^[\w-]+$/.test(key) ? key : JSON.stringify(key)}`;
+    text += `${text === "" ? "" : "."}${/^[\w-]+$/.test(key) ? key : printable(JSON.stringify(key))}`;
   }
   return text;
 }

@@ -216,3 +216,14 @@ test("a file that cannot be read says what to do", () => {
     rmSync(directory, { recursive: true });
   }
 });
+
+test("a mistake is one line that steers no terminal, whatever the file holds", () => {
+  const lines = [
+    ...mistakes('"\\u0000" = 5\n"\\u0000" = 1'),
+    ...mistakes('"\\u009b2J\\u202e" = 5'),
+    ...mistakes(`${SHORTEST}[log]\nlevel = "\\u009b2J\\u202e\\n"`),
+  ];
+  expect(lines.length).toBeGreaterThanOrEqual(3);
+  for (const line of lines) expect(line).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+  expect(lines[0]).toContain("\\u{0}");
+});

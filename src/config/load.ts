@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import * as v from "valibot";
 import { type Result, refuse, succeed } from "../result.ts";
-import { explain } from "./explain.ts";
+import { explain, printable } from "./explain.ts";
 import { type Config, ConfigSchema } from "./schema.ts";
 import { parseToml } from "./toml.ts";
 import { unknownKeys } from "./unknown-keys.ts";
@@ -17,7 +17,10 @@ export function loadConfig(path: string): Result<Config, string[]> {
 /** As `loadConfig`, of text that is said to be of `file`. */
 export function parseConfig(text: string, file: string): Result<Config, string[]> {
   const toml = parseToml(text);
-  if (!toml.ok) return refuse([`${file}: line ${toml.error.line}, column ${toml.error.column}: ${toml.error.text}`]);
+  if (!toml.ok) {
+    const { line, column, text: mistake } = toml.error;
+    return refuse([`${file}: line ${line}, column ${column}: ${printable(mistake)}`]);
+  }
   const document = toml.value;
   const mistakes = unknownKeys(document);
   const checked = v.safeParse(ConfigSchema, document);
