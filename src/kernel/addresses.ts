@@ -86,14 +86,17 @@ function dumpAddresses(fd: number): Result<OwnAddress[], KernelError> {
   }
 }
 
-/** 1 at the dump's end, 0 when more follows, or -errno. */
-function readAddresses(view: DataView, end: number, found: OwnAddress[]): number {
+/** Reads the messages before `end`: 1 at the dump's end, 0 when more follows, or -errno. */
+export function readAddresses(view: DataView, end: number, found: OwnAddress[]): number {
   for (let at = 0; at + NLMSG_HEADER_BYTES <= end; ) {
     const lengthBytes = messageLength(view, at);
     if (lengthBytes < NLMSG_HEADER_BYTES || at + lengthBytes > end) return -Errno.EPROTO;
     const type = messageType(view, at);
-    if (type === NLMSG_DONE) return 1;
-    if (type === NLMSG_ERROR) return lengthBytes >= ERROR_AT + 4 ? view.getInt32(at + ERROR_AT, true) : -Errno.EPROTO;
+    if (type === NLMSG_DONE || type === NLMSG_ERROR) {
+      // Both may carry a negative errno; an error that carries none is no answer to a dump.
+      const errno = lengthBytes >= ERROR_AT + 4 ? view.getInt32(at + ERROR_AT, true) : 0;
+      return errno < 0 ? errno : type === NLMSG_DONE ? 1 : -Errno.EPROTO;
+    }
     if (type === RTM_NEWADDR && lengthBytes >= NLMSG_HEADER_BYTES + IFADDRMSG_BYTES) {
       const address = readAddress(view, at, at + lengthBytes);
       if (address !== undefined) found.push(address);

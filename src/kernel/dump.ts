@@ -91,6 +91,8 @@ export class KernelDump {
     const view = this.#view;
     for (;;) {
       if (this.#at + NLMSG_HEADER_BYTES > this.#end) {
+        if (this.#at < this.#end) this.malformed++;
+        this.#at = this.#end;
         const lengthBytes = receive(this.fd, this.#bytes);
         if (lengthBytes === -Errno.EAGAIN || lengthBytes === -Errno.EINTR) return DUMP_WAIT;
         if (lengthBytes < 0) return this.#fail(-lengthBytes);
