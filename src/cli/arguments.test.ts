@@ -87,3 +87,12 @@ test.each([
   expect(stderr.split("\n")[0]).toBe(text);
   expect(stderr).toMatch(/\nSee: ctsync .*--help\n$/);
 });
+
+test.each(["-_", "--_", "--no-_", "-x_", "--_=1"])(
+  "an option that citty fails over, %s, is unknown like any other",
+  async (option) => {
+    const { code, stdout, stderr } = await ctsync("status", option);
+    expect([code, stdout]).toEqual([2, ""]);
+    expect(stderr).toContain(`ctsync status: unknown option ${option}\n`);
+  },
+);

@@ -11,6 +11,12 @@ import { fail, wrongUse } from "./terminal.ts";
 
 const isHelp = (argument: string): boolean => argument === "--help" || argument === "-h";
 
+/** citty keeps the words under the name `_`, and fails over an option that says to be it; we have none of one dash. */
+const RESERVED = /^(-[^-].*|-|--(no-)?)_/;
+
+/** What stands behind `ctsync` to name the command. */
+const commandWords = (command: Command): string => nameOf(command).replace(/^ctsync ?/, "");
+
 export async function runCommandLine(root: Command, argv: readonly string[]): Promise<void> {
   let command = root;
   let rest = argv[0] === "help" ? [...argv.slice(1), "--help"] : [...argv];
@@ -33,10 +39,13 @@ export async function runCommandLine(root: Command, argv: readonly string[]): Pr
     rest = rest.slice(1);
   }
   const end = rest.indexOf("--");
-  if ((end < 0 ? rest : rest.slice(0, end)).some(isHelp)) {
+  const options = end < 0 ? rest : rest.slice(0, end);
+  if (options.some(isHelp)) {
     console.log(await helpText(command));
     return;
   }
+  const reserved = options.find((argument) => RESERVED.test(argument));
+  if (reserved !== undefined) return wrongUse(commandWords(command), `unknown option ${reserved}`);
   try {
     await runCommand(command, { rawArgs: rest });
   } catch (error) {
@@ -45,7 +54,7 @@ export async function runCommandLine(root: Command, argv: readonly string[]): Pr
 }
 
 function notACommand(parent: Command, word: string, known: readonly string[]): void {
-  const name = nameOf(parent).replace(/^ctsync ?/, "");
+  const name = commandWords(parent);
   if (word.startsWith("-")) {
     const near = nearest(word.replace(/^-+/, ""), ["help", "version"]);
     const advice = near === undefined ? "options follow the command" : `did you mean --${near}?`;
