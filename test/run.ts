@@ -27,13 +27,13 @@ const TAIL_LINES = 20; // bun's counts are among its last lines
 const onTerminal = process.stdout.isTTY === true;
 
 /** Test files by what they need: namespaces and root, much time, or nothing. Each is in exactly one group. */
-function testGroups(): { unit: string[]; simulation: string[]; golden: string[]; namespaces: string[] } {
+function testGroups() {
   const files = [...new Glob("{src,ffi,test}/**/*.test.ts").scanSync(ROOT)].sort();
   const inFolder = (...folders: string[]) => files.filter((file) => folders.some((folder) => file.startsWith(folder)));
-  const [simulation, golden] = [inFolder("test/sim/"), inFolder("test/golden/")];
+  const [simulation, golden, fuzzing] = [inFolder("test/sim/"), inFolder("test/golden/"), inFolder("test/fuzz/")];
   const namespaces = inFolder("test/lab/", "test/netns/");
-  const grouped = new Set([...simulation, ...golden, ...namespaces]);
-  return { unit: files.filter((file) => !grouped.has(file)), simulation, golden, namespaces };
+  const grouped = new Set([...simulation, ...golden, ...fuzzing, ...namespaces]);
+  return { unit: files.filter((file) => !grouped.has(file)), simulation, golden, fuzzing, namespaces };
 }
 
 function stages(): Stage[] {
@@ -51,6 +51,7 @@ function stages(): Stage[] {
     bunTest("Unit and property tests", groups.unit),
     bunTest("Simulation", groups.simulation),
     bunTest("Golden tests", groups.golden),
+    bunTest("Fuzzing", groups.fuzzing),
     bunTest("Namespace tests", groups.namespaces),
   ];
 }
