@@ -52,6 +52,22 @@ export interface LinkReport {
   readonly port: number;
   readonly mtuBytes: number;
   readonly up: boolean;
+  /** Null: the link has no key, so it is open to whoever can send on it. */
+  readonly seal: SealReport | null;
+}
+
+/** Keys by their ids, sessions by theirs. */
+export interface SealReport {
+  /** What we send with, and what we accept. */
+  readonly key: string;
+  readonly accepted: readonly string[];
+  /** What the peer sends with; null when nothing authentic came yet. */
+  readonly peerKey: string | null;
+  readonly session: string;
+  /** The life of the peer that is established. */
+  readonly peerSession: string | null;
+  /** Both know each other's session. */
+  readonly ready: boolean;
 }
 
 export interface KernelReport {
@@ -147,6 +163,11 @@ export interface NotifyReport {
   readonly steps: readonly NotifyStep[];
 }
 
+export interface RekeyReport {
+  readonly key: string;
+  readonly accepted: readonly string[];
+}
+
 /** The daemon answers before it ends; `pid` says which daemon is about to. */
 export interface StopReport {
   readonly pid: number;
@@ -161,6 +182,7 @@ export interface Replies {
   readonly request: RequestReport;
   readonly "reset-timers": ResetTimersReport;
   readonly notify: NotifyReport;
+  readonly rekey: RekeyReport;
   readonly stop: StopReport;
 }
 
@@ -173,6 +195,8 @@ export interface Orders {
   readonly request: NoOrder;
   readonly "reset-timers": NoOrder;
   readonly notify: { readonly role: NotifyRole; readonly instance?: string; readonly priority?: number };
+  /** The key file's text; `force`: even if the peer still sends with a key that is not in it. */
+  readonly rekey: { readonly keys: string; readonly force: boolean };
   readonly stop: NoOrder;
 }
 type NoOrder = Readonly<Record<string, never>>;

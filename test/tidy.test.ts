@@ -121,7 +121,7 @@ function wrongPackages(file: Source): string[] {
     shared: /^$/,
     ffi: /^(bun:ffi$|node:)/,
     kernel: /^$/,
-    channel: /^$/,
+    channel: /^node:crypto$/,
     daemon: /^node:/,
   };
   const pattern = allowed[layerOf(file.path)] ?? /^(?!bun:ffi$)/;

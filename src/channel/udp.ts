@@ -9,19 +9,20 @@ import { Errno, errnoName } from "../../ffi/errno.ts";
 import { close } from "../../ffi/libc.ts";
 import { ReceiveBatch } from "../../ffi/receive-batch.ts";
 import { SendBatch } from "../../ffi/send-batch.ts";
-import { bind, openSocket, SOCK_DGRAM } from "../../ffi/socket.ts";
-import { AF_INET, AF_INET6, inet6Address, inetAddress } from "../../ffi/socket-address.ts";
+import { bind, openSocket, SOCK_DGRAM, sendTo } from "../../ffi/socket.ts";
+import { AF_INET, AF_INET6, inet6Address, inetAddress, type SocketAddress } from "../../ffi/socket-address.ts";
 import { bindToDevice, Option, type SocketOption, setOption, socketDrops } from "../../ffi/socket-options.ts";
 import type { Address } from "../config/address.ts";
 import type { LinkConfig } from "../config/load.ts";
 import type { LinkState } from "../kernel/addresses.ts";
-import type { Outbound } from "../replica.ts";
 import { type Result, refuse, succeed } from "../result.ts";
 import { MESSAGE_MAX_BYTES } from "../wire/encode.ts";
+import type { Channel } from "./channel.ts";
+import type { ChannelCounters } from "./counters.ts";
 
 /** Datagrams that a `receive` can bring. */
 export const RECEIVE_DATAGRAMS = 64;
-const SEND_DATAGRAMS = 64;
+export const SEND_DATAGRAMS = 64;
 /** The longest UDP datagram: whatever MTU the peer has, nothing it sends is cut off. */
 const DATAGRAM_BYTES_MAX = 65_536;
 const IPV4_AND_UDP_BYTES = 28;
@@ -29,16 +30,18 @@ const IPV6_AND_UDP_BYTES = 48;
 /** Of an MTU that large one datagram would be lost as a whole too often. */
 const MTU_BYTES_MAX = 9_216;
 
-export class UdpChannel implements Outbound {
+export class UdpChannel implements Channel {
   readonly fd: number;
   readonly view: DataView;
   readonly bytes: Uint8Array;
   readonly interfaceIndex: number;
   readonly mtuBytes: number;
   readonly payloadMax: number;
-  /** `foreign`: datagrams of senders that are not our peer. `sendFailed`: datagrams that the kernel refused, lost. */
-  readonly counters: ChannelCounters;
+  /** It has nothing to do by itself. */
+  readonly dueMs = Number.POSITIVE_INFINITY;
+  readonly #counters: ChannelCounters;
   readonly #peer: Address;
+  readonly #destination: SocketAddress;
   readonly #in = new ReceiveBatch(RECEIVE_DATAGRAMS, DATAGRAM_BYTES_MAX, { source: true });
   readonly #out: SendBatch;
   #filled = 0;
@@ -61,7 +64,7 @@ export class UdpChannel implements Outbound {
 
   private constructor(fd: number, link: LinkConfig, state: LinkState, counters: ChannelCounters) {
     this.fd = fd;
-    this.counters = counters;
+    this.#counters = counters;
     this.interfaceIndex = state.index;
     this.mtuBytes = state.mtuBytes;
     this.#peer = link.peer;
@@ -70,8 +73,8 @@ export class UdpChannel implements Outbound {
     const headers = link.local.family === 4 ? IPV4_AND_UDP_BYTES : IPV6_AND_UDP_BYTES;
     this.payloadMax = Math.min(state.mtuBytes, MTU_BYTES_MAX) - headers - 1;
     this.#out = new SendBatch(SEND_DATAGRAMS, this.payloadMax + MESSAGE_MAX_BYTES);
-    const destination = socketAddress(link.peer, link.port, state.index);
-    for (let i = 0; i < SEND_DATAGRAMS; i++) this.#out.setDestination(i, destination);
+    this.#destination = socketAddress(link.peer, link.port, state.index);
+    for (let i = 0; i < SEND_DATAGRAMS; i++) this.#out.setDestination(i, this.#destination);
     this.view = this.#out.view;
     this.bytes = this.#out.bytes;
   }
@@ -80,25 +83,25 @@ export class UdpChannel implements Outbound {
     return SEND_DATAGRAMS - this.#filled;
   }
 
-  open(): number {
-    return this.#out.offset(this.#filled);
+  /** `ahead`: of the one that follows so many others that are still to be closed. */
+  open(ahead = 0): number {
+    return this.#out.offset(this.#filled + ahead);
   }
 
   close(lengthBytes: number): void {
     this.#out.setLength(this.#filled++, lengthBytes);
   }
 
-  /** Hands the filled datagrams to the kernel. False when its buffer is full: they wait, call again when `fd` is writable. */
   flush(): boolean {
     while (this.#sent < this.#filled) {
       const answer = this.#out.send(this.fd, this.#sent, this.#filled);
       if (answer > 0) {
         this.#sent += answer;
-        this.counters.sent += answer;
+        this.#counters.sent += answer;
       } else if (answer === -Errno.EAGAIN) return false;
       else if (answer !== -Errno.EINTR) {
         this.#sent++; // Loss like any other: the mode's to recover.
-        this.counters.sendFailed++;
+        this.#counters.sendFailed++;
       }
     }
     this.#sent = 0;
@@ -106,13 +109,22 @@ export class UdpChannel implements Outbound {
     return true;
   }
 
-  /** Datagrams received, at most so many, valid until the next call; `offset`, `lengthOf` and `isPeers` describe each. */
+  /** Sends a datagram at once, past those that wait. One that does not go is lost. */
+  sendAlone(bytes: Uint8Array): void {
+    if (sendTo(this.fd, bytes, bytes.length, this.#destination) === bytes.length) this.#counters.sent++;
+    else this.#counters.sendFailed++;
+  }
+
   receive(datagramsMax: number): number {
     return Math.max(this.#in.receive(this.fd, datagramsMax), 0);
   }
 
   get received(): DataView {
     return this.#in.view;
+  }
+
+  get receivedBytes(): Uint8Array {
+    return this.#in.bytes;
   }
 
   offset(i: number): number {
@@ -123,33 +135,27 @@ export class UdpChannel implements Outbound {
     return this.#in.length(i);
   }
 
-  /** Whether the peer sent datagram i; any other is counted. */
   isPeers(i: number): boolean {
     const words = this.#peer.words;
     let differing = 0;
     for (let w = 0; w < 4; w++) differing |= this.#in.sourceWord(i, w) ^ words[w];
     if (differing === 0) return true;
-    this.counters.foreign++;
+    this.#counters.foreign++;
     return false;
   }
 
-  /** Datagrams that the kernel dropped because our receive buffer was full. */
   get drops(): number {
     return Math.max(socketDrops(this.fd), 0);
   }
+
+  tick(): void {}
 
   shut(): void {
     close(this.fd);
   }
 }
 
-export class ChannelCounters {
-  sent = 0;
-  foreign = 0;
-  sendFailed = 0;
-}
-
-const socketAddress = (address: Address, port: number, index: number) =>
+const socketAddress = (address: Address, port: number, index: number): SocketAddress =>
   address.family === 4
     ? inetAddress(address.words[0], port)
     : inet6Address(address.words, port, address.zone === undefined ? 0 : index);

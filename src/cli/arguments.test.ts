@@ -13,6 +13,7 @@ const COMMANDS = [
   "bulk",
   "request",
   "reset-timers",
+  "rekey",
   "stop",
   "config check",
   "config show",
@@ -79,6 +80,10 @@ test.each([
     ["flush", "internal", "--kernel"],
     "ctsync flush: name one of internal, external, kernel, or nothing for both caches",
   ],
+  [["keygen", "--ad"], "ctsync keygen: unknown option --ad, did you mean --add?"],
+  [["keygen", "--add", "--drop"], "ctsync keygen: give one of --add and --drop"],
+  [["keygen", "--switch", "--force"], "ctsync keygen: --switch needs no --force"],
+  [["keygen", "a", "b"], 'ctsync keygen: unexpected "b"'],
   [["notify"], "ctsync notify: which role? One of master, backup, fault, stop"],
   [["notify", "mater"], 'ctsync notify: "mater" is no role, did you mean "master"?'],
 ] as const)("wrong use: %j", async (words, text) => {

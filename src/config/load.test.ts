@@ -28,6 +28,7 @@ test("three settings suffice for a pair, the rest has defaults", () => {
         local: { family: 4, words: [0x0a000901, 0, 0, 0], text: "10.0.9.1" },
         peer: { family: 4, words: [0x0a000902, 0, 0, 0], text: "10.0.9.2" },
         port: 3780,
+        keyFile: "",
         receiveBufferBytes: 8_388_608,
         sendBufferBytes: 8_388_608,
       },
@@ -98,6 +99,7 @@ flows_max = "many"
 resend_que = 3
 [[link]]
 transport = "tcp"
+key_file = "link.key"
 interfac = "eth2"
 local = "10.0.9.1"
 peer = "10.0.9.1"
@@ -124,11 +126,12 @@ ctsync.toml: synk: unknown key, did you mean "sync"? (found a table)
 ctsync.toml: sync.resend_que: unknown key, did you mean "resend_queue"? (found 3)
 ctsync.toml: link[0].interfac: unknown key, did you mean "interface"? (found "eth2")
 ctsync.toml: link[0].flows_max: unknown key, did you mean "sync.flows_max"? (found 3)
-ctsync.toml: link[0].colour: unknown key, known here: transport, interface, local, peer, port, receive_buffer_bytes, send_buffer_bytes (found "red")
+ctsync.toml: link[0].colour: unknown key, known here: transport, interface, local, peer, key_file, port, receive_buffer_bytes, send_buffer_bytes (found "red")
 ctsync.toml: sync.mode: the one mode available is "ftfw" (found "alarm")
 ctsync.toml: sync.flows_max: expected a whole number from 16 to 16777216 (found "many")
 ctsync.toml: link[0].transport: the one transport available is "udp" (found "tcp")
 ctsync.toml: link[0].interface: is missing: name the interface of the dedicated link, such as "eth2"
+ctsync.toml: link[0].key_file: expected an absolute path, or "" for a link without a key (found "link.key")
 ctsync.toml: link[0].port: UDP ports are 1 to 65535 (found 70000)
 ctsync.toml: link[0].peer: must not equal local: it is the other firewall's address (found "10.0.9.1")
 ctsync.toml: link[1].interface: interface names have 1 to 15 bytes without blanks, slashes and colons (found "a/b")

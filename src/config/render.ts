@@ -18,6 +18,7 @@ export function renderConfig(config: Config): string {
       local: written(link.local),
       peer: written(link.peer),
       port: link.port,
+      key_file: link.keyFile,
       receive_buffer_bytes: link.receiveBufferBytes,
       send_buffer_bytes: link.sendBufferBytes,
     })),

@@ -72,6 +72,14 @@ const socketPath = v.pipe(
   ),
 );
 
+const keyFile = v.pipe(
+  v.string("expected a path in quotes"),
+  v.check(
+    (path) => path === "" || (path.startsWith("/") && !path.endsWith("/") && !path.includes("\0")),
+    'expected an absolute path, or "" for a link without a key',
+  ),
+);
+
 const sync = v.pipe(
   table({
     mode: v.optional(v.picklist(["ftfw"], 'the one mode available is "ftfw"'), "ftfw"),
@@ -125,6 +133,7 @@ const link = v.pipe(
       interface: interfaceName,
       local: endAddress,
       peer: endAddress,
+      key_file: v.optional(keyFile, ""),
       port: wholeNumber(limits.PORT, `UDP ports are ${limits.PORT.min} to ${limits.PORT.max}`),
       receive_buffer_bytes: wholeNumber(limits.LINK_BUFFER_BYTES),
       send_buffer_bytes: wholeNumber(limits.LINK_BUFFER_BYTES),
@@ -165,6 +174,8 @@ const link = v.pipe(
     local: found.local,
     peer: found.peer,
     port: found.port,
+    /** Empty: the link has no key, and is open. */
+    keyFile: found.key_file,
     receiveBufferBytes: found.receive_buffer_bytes,
     sendBufferBytes: found.send_buffer_bytes,
   })),

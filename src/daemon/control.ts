@@ -16,6 +16,7 @@ import { flush } from "./work/flush.ts";
 import { resetTimers } from "./work/kernel-table.ts";
 import { notify } from "./work/notify.ts";
 import { bulk, request } from "./work/peers.ts";
+import { rekey } from "./work/rekey.ts";
 import { resync } from "./work/resync.ts";
 
 const FLUSH_TARGETS: readonly FlushTarget[] = ["internal", "external", "kernel", "caches"];
@@ -116,6 +117,10 @@ export class Control {
       case "notify": {
         const role = ROLES.find((known) => known === (body as Partial<Orders["notify"]>).role);
         return role === undefined ? `role is one of ${ROLES.join(", ")}` : notify(node, role);
+      }
+      case "rekey": {
+        const { keys, force } = body as Partial<Orders["rekey"]>;
+        return typeof keys === "string" ? rekey(node, keys, force === true) : "keys is the text of a key file";
       }
       case "stop":
         return stop(node);

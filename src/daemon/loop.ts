@@ -26,6 +26,8 @@ const EVENTS_LEAST = 16;
 const DATAGRAMS_LEAST = 2;
 /** What Bun has without a descriptor, its timers, is looked at this often; all of it where its descriptor is not found. */
 const BLIND_MS = 20;
+/** Timers of the replica are looked at this often while no datagram can be sent. */
+const UNSENDABLE_MS = 100;
 /** No wait is longer: what has no descriptor is looked at. */
 const WAIT_MS_MAX = 1_000;
 
@@ -129,7 +131,9 @@ export class Loop {
     if (this.#parts.clients()) dueMs = nowMs + 1;
     if (this.#gather.busy) dueMs = Math.min(dueMs, this.#gather.dueMs);
     for (const link of links) dueMs = Math.min(dueMs, link.dueMs);
-    dueMs = Math.min(dueMs, jobs.dueMs, replica.nextDueMs(nowMs), this.#parts.systemd.dueMs);
+    // What is due for a peer that cannot be told anything now is looked at, but not all the time.
+    const patienceMs = links.some((link) => link.maySend) ? 0 : nowMs + UNSENDABLE_MS;
+    dueMs = Math.min(dueMs, jobs.dueMs, this.#parts.systemd.dueMs, Math.max(replica.nextDueMs(nowMs), patienceMs));
     return Math.max(0, dueMs - nowMs);
   }
 
@@ -200,7 +204,8 @@ export class Loop {
       const asked = portion.size;
       const count = channel.receive(asked);
       for (let i = 0; i < count; i++) {
-        if (channel.isPeers(i)) replica.datagram(peer, channel.received, channel.offset(i), channel.lengthOf(i), nowMs);
+        if (channel.isPeers(i, nowMs))
+          replica.datagram(peer, channel.received, channel.offset(i), channel.lengthOf(i), nowMs);
       }
       if (count < asked) return;
       const doneMs = monotonicMs();

@@ -6,6 +6,8 @@ import { randomBytes } from "node:crypto";
 import { hasNetAdmin } from "../../ffi/capability.ts";
 import { errnoName } from "../../ffi/errno.ts";
 import { scheduleRealtime } from "../../ffi/scheduler.ts";
+import { readLinkKeys } from "../config/key-file.ts";
+import type { LinkKeys } from "../config/link-key.ts";
 import type { Config } from "../config/load.ts";
 import { AddressFilter, type Network } from "../filter/address-filter.ts";
 import { AddressWatch, ownAddresses } from "../kernel/addresses.ts";
@@ -16,7 +18,7 @@ import { KernelExistence } from "../kernel/existence.ts";
 import { explain, type KernelError } from "../kernel/kernel-error.ts";
 import { KernelTimers } from "../kernel/timers.ts";
 import { Replica } from "../replica.ts";
-import type { Result } from "../result.ts";
+import { type Result, refuse, succeed } from "../result.ts";
 import { Ftfw, firstSequence } from "../sync/ftfw.ts";
 import type { SlotOwner } from "../sync/session.ts";
 import { VERSION } from "../version.ts";
@@ -45,13 +47,18 @@ export async function runDaemon(config: Config): Promise<number> {
     );
     return 1;
   }
+  const keys = linkKeys(config);
+  if (!keys.ok) {
+    log.error(keys.error);
+    return 1;
+  }
   const instance = claimInstance(config.control.socket);
   if (!instance.ok) {
     log.error(instance.error);
     return 1;
   }
   try {
-    const node = makeNode(config, log);
+    const node = makeNode(config, keys.value, log);
     const addresses = AddressWatch.open();
     if (!node.ok || !addresses.ok) {
       log.error(explain(node.ok ? (addresses as { error: KernelError }).error : node.error));
@@ -61,6 +68,17 @@ export async function runDaemon(config: Config): Promise<number> {
   } finally {
     instance.value.release();
   }
+}
+
+/** The keys of each link, or undefined for one without; a sentence when a key file cannot be used. */
+function linkKeys(config: Config): Result<(LinkKeys | undefined)[]> {
+  const all: (LinkKeys | undefined)[] = [];
+  for (const [i, { keyFile }] of config.links.entries()) {
+    const keys = keyFile === "" ? undefined : readLinkKeys(keyFile);
+    if (keys?.ok === false) return refuse(`link[${i}].key_file: ${keys.error}`);
+    all.push(keys?.value);
+  }
+  return succeed(all);
 }
 
 /** The loop's thread alone: threads that compile and collect garbage would take their time slices from it. */
@@ -90,7 +108,9 @@ async function serve(node: Node, addresses: AddressWatch): Promise<number> {
       log.info(`${signal}: stopping`);
       state.stopping = true;
     });
-  process.on("SIGHUP", () => log.info("SIGHUP: restart ctsync to take a changed configuration"));
+  process.on("SIGHUP", () =>
+    log.info("SIGHUP: restart ctsync to take a changed configuration; ctsync rekey takes changed keys"),
+  );
 
   log.info(`ctsync ${VERSION} starts: process ${process.pid}, control socket ${config.control.socket}`);
   const loop = new Loop({
@@ -110,7 +130,7 @@ async function serve(node: Node, addresses: AddressWatch): Promise<number> {
   return 0;
 }
 
-function makeNode(config: Config, log: Log): Result<Node, KernelError> {
+function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: Log): Result<Node, KernelError> {
   const events = KernelEvents.open(config.netlink);
   if (!events.ok) return events;
   const commit = KernelCommit.open();
@@ -138,7 +158,7 @@ function makeNode(config: Config, log: Log): Result<Node, KernelError> {
     deletes: deletes.value,
     timers: timers.value,
     existence: existence.value,
-    links: config.links.map((link) => new Link(link, log)),
+    links: config.links.map((link, i) => new Link(link, keys[i], log)),
     jobs: new Jobs(),
     pauses: new Pauses(),
     startedMs: monotonicMs(),

@@ -2,7 +2,7 @@
  * The fenced blocks of README.md that say for whom they are, in the words after the language:
  *
  *   ```toml fw1:/etc/ctsync/ctsync.toml     a file of FW1's ("both:": of either)
- *   ```sh both                              commands to type on either
+ *   ```sh both                              commands to type on either ("fw1": on FW1 alone)
  *
  * Renderers of Markdown show the block and leave those words out.
  */
@@ -27,7 +27,7 @@ const blocks: readonly Block[] = [
 /** What somebody who follows the README does on this firewall, in the README's order. */
 export function stepsFor(firewall: FirewallName): Step[] {
   return blocks.flatMap(({ words, text }): Step[] => {
-    if (words === "both") return linesOf(text).map((line) => ({ kind: "command", line }));
+    if (words === "both" || words === firewall) return linesOf(text).map((line) => ({ kind: "command", line }));
     const [whose, path] = words.split(":");
     if (path === undefined || (whose !== firewall && whose !== "both")) return [];
     return [{ kind: "file", path, text }];

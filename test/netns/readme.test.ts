@@ -16,9 +16,12 @@ import { startUnit, UNIT_PATH } from "./readme-unit.ts";
 
 const DEADLINE_MS = 15_000;
 const TEST_MS = 90_000;
+const KEY_FILE = "/etc/ctsync/link.key";
 
 /** What stands for systemd and for modules; every other line of the README runs as it is. */
 const INSTEAD: Readonly<Record<string, (machine: Machine) => Promise<unknown>>> = {
+  // FW2 is given the file when it comes (`copyFiles`); what is copied must be there.
+  [`scp ${KEY_FILE} root@fw2:${KEY_FILE}`]: (machine) => machine.run(`test -s ${KEY_FILE}`),
   "modprobe nf_conntrack": async () => {}, // The lab's kernel has it.
   "systemctl enable nftables": async () => {},
   "systemctl enable keepalived": async () => {},
@@ -30,15 +33,21 @@ const INSTEAD: Readonly<Record<string, (machine: Machine) => Promise<unknown>>> 
   },
 };
 
-/** What `scp` of the README left in root's home. */
-async function copyFiles(machine: Machine): Promise<void> {
+/** What `scp` of the README left in root's home, and, where the other firewall made it, the key where it says. */
+async function copyFiles(machine: Machine, key?: string): Promise<void> {
   await machine.run(`cp ${CTSYNC} ${import.meta.dir}/../../packaging/ctsync.service ${machine.home}`);
+  if (key !== undefined) {
+    await machine.write(KEY_FILE, key);
+    await machine.run(`chmod 600 ${KEY_FILE}`);
+  }
 }
 
-async function followReadme(firewall: Firewall, name: FirewallName): Promise<Machine> {
+/** With a key, this firewall has it already: it came from the other one, or was here before the power failed. */
+async function followReadme(firewall: Firewall, name: FirewallName, key?: string): Promise<Machine> {
   const machine = await Machine.start(firewall.namespace);
-  await copyFiles(machine);
+  await copyFiles(machine, key);
   for (const step of stepsFor(name)) {
+    if (key !== undefined && step.kind === "command" && step.line.startsWith("ctsync keygen")) continue;
     if (step.kind === "file") await machine.write(step.path, step.text);
     else await (INSTEAD[step.line]?.(machine) ?? machine.run(step.line));
   }
@@ -101,10 +110,14 @@ test(
     const { a, b, fw1, fw2 } = await buildTwoFirewalls(lab);
     const first = await followReadme(fw1, "fw1");
     await fw1.becomesPrimary(DEADLINE_MS);
-    const second = await followReadme(fw2, "fw2");
+    const key = await first.run(`cat ${KEY_FILE}`);
+    expect(await first.run(`stat -c '%a %U' ${KEY_FILE}`)).toBe("600 root\n");
+    const second = await followReadme(fw2, "fw2", key);
     await connected(first);
     await connected(second);
     const primary = await told(first, "master");
+    expect(primary.link.seal).toMatchObject({ ready: true, key: primary.link.seal?.peerKey });
+    expect(key).toContain(` ${primary.link.seal?.key} `);
     expect(primary.lastRoleChange).toMatchObject({ ok: true });
     expect(await explainedCounters()).toEqual(countersOf(primary));
     expect((await told(second, "backup")).lastRoleChange).toMatchObject({ ok: true });
@@ -127,7 +140,7 @@ test(
     await hasBoth(second, "internal");
 
     await fw1.boot();
-    const returned = await followReadme(fw1, "fw1");
+    const returned = await followReadme(fw1, "fw1", key);
     await connected(returned);
     await hasBoth(returned, "external");
     expect(await fw2.isPrimary()).toBeTrue(); // nopreempt
@@ -157,7 +170,7 @@ test("systemd finds no fault with the unit", async () => {
   await using lab = await Lab.create();
   const machine = await Machine.start(await lab.namespace("fw"));
   await copyFiles(machine);
-  for (const step of stepsFor("fw1").slice(0, 3)) {
+  for (const step of stepsFor("fw1").slice(0, 4)) {
     if (step.kind === "file") await machine.write(step.path, step.text);
     else await machine.run(step.line);
   }

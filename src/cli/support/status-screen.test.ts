@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import type { StatusReport } from "../../report.ts";
+import type { SealReport, StatusReport } from "../../report.ts";
 import { statusScreen } from "./status-screen.ts";
 
 const STATUS: StatusReport = {
@@ -20,7 +20,7 @@ const STATUS: StatusReport = {
     resent: 7,
     lost: 0,
   },
-  link: { interface: "eth2", local: "10.0.9.1", peer: "10.0.9.2", port: 3780, mtuBytes: 1500, up: true },
+  link: { interface: "eth2", local: "10.0.9.1", peer: "10.0.9.2", port: 3780, mtuBytes: 1500, up: true, seal: null },
   kernel: { events: 1_234_567, overruns: 1, bufferBytes: 2_097_152, suspect: false },
   loop: { turns: 500_000, longestPauseMs: 8.25, recentPauseMs: 1.5 },
   lastRoleChange: { role: "master", ok: true, secondsAgo: 300, milliseconds: 41.7 },
@@ -39,6 +39,7 @@ external  0 of at most 1,048,576 flows
 peer      10.0.9.2 connected, last heard 412 ms ago
           3 unacknowledged, 0 queued, 7 resent, 0 lost
 link      eth2 up, 10.0.9.1 to 10.0.9.2, UDP port 3780, MTU 1500
+          OPEN: it has no key, so whoever can send on it can add flows (see ctsync keygen)
 kernel    1,234,567 events, 1 overruns, buffer 2 MiB
 loop      paused for 1.5 ms at most lately, 8.3 ms ever
 requests  notify 1, status 12
@@ -66,4 +67,28 @@ test("a node in trouble says so", () => {
   expect(screen).toContain("eth2 DOWN");
   expect(screen).toContain("events were lost");
   expect(screen).not.toContain("counters");
+});
+
+test("a sealed link says with what, and whose session it believes", () => {
+  const seal: SealReport = {
+    key: "5f3a9c01",
+    accepted: ["5f3a9c01"],
+    peerKey: null,
+    session: "0123456789abcdef",
+    peerSession: null,
+    ready: false,
+  };
+  const line = (more: Partial<SealReport>): string | undefined =>
+    statusScreen({ ...STATUS, link: { ...STATUS.link, seal: { ...seal, ...more } } })
+      .split("\n")
+      .find((text) => text.includes("sealed"))
+      ?.trim();
+  expect(line({})).toBe("sealed with key 5f3a9c01, no session of the peer yet");
+  const peer = { peerKey: "5f3a9c01", peerSession: "fedcba9876543210" };
+  expect(line(peer)).toBe(
+    "sealed with key 5f3a9c01, session fedcba9876543210 of the peer, which has not greeted back yet",
+  );
+  expect(line({ ...peer, ready: true, peerKey: "77b0e412", accepted: ["5f3a9c01", "77b0e412"] })).toBe(
+    "sealed with key 5f3a9c01, accepts 77b0e412 too, the peer uses 77b0e412, session fedcba9876543210 of the peer",
+  );
 });

@@ -1,5 +1,5 @@
 /** The status report as one screen: a subject a line, aligned, in units people use; counters only where they counted. */
-import type { Counters, PeerReport, StatusReport } from "../../report.ts";
+import type { Counters, LinkReport, PeerReport, StatusReport } from "../../report.ts";
 import { grouped } from "./terminal.ts";
 import { bytesText, durationText } from "./units.ts";
 
@@ -19,6 +19,7 @@ export function statusScreen(status: StatusReport): string {
       "link",
       `${link.interface} ${link.up ? "up" : "DOWN"}, ${link.local} to ${link.peer}, UDP port ${link.port}, MTU ${link.mtuBytes}`,
     ],
+    ["", sealText(link)],
     [
       "kernel",
       `${grouped(kernel.events)} events, ${grouped(kernel.overruns)} overruns, buffer ${bytesText(kernel.bufferBytes)}`,
@@ -43,6 +44,18 @@ function roleText({ role, lastRoleChange }: StatusReport): string {
 
 const heardText = ({ lastHeardMs }: PeerReport): string =>
   lastHeardMs === null ? "never heard" : `last heard ${durationText(lastHeardMs)} ago`;
+
+function sealText({ seal }: LinkReport): string {
+  if (seal === null) return "OPEN: it has no key, so whoever can send on it can add flows (see ctsync keygen)";
+  const { key, accepted, peerKey, peerSession, ready } = seal;
+  const others = accepted.filter((id) => id !== key);
+  const parts = [`sealed with key ${key}`];
+  if (others.length > 0) parts.push(`accepts ${others.join(" and ")} too`);
+  if (peerKey !== null && peerKey !== key) parts.push(`the peer uses ${peerKey}`);
+  parts.push(peerSession === null ? "no session of the peer yet" : `session ${peerSession} of the peer`);
+  if (peerSession !== null && !ready) parts.push("which has not greeted back yet");
+  return parts.join(", ");
+}
 
 const queueText = (peer: PeerReport): string =>
   `${grouped(peer.unacknowledged)} unacknowledged, ${grouped(peer.queued)} queued, ` +
