@@ -1,5 +1,6 @@
 /** Two seals joined by nothing but the test: what one sends, and what the other makes of it. */
 import { beforeEach, describe, expect, test } from "bun:test";
+import { createDecipheriv, hkdfSync } from "node:crypto";
 import fc from "fast-check";
 import { type LinkKey, type LinkKeys, linkKey, randomKey } from "../config/link-key.ts";
 import { WINDOW } from "../sync/replay-window.ts";
@@ -279,14 +280,38 @@ describe("changing keys", () => {
   });
 });
 
-test("the layout is what docs/protocol.md says", () => {
+describe("docs/protocol.md, read by somebody else", () => {
   const key: LinkKey = linkKey(new Uint8Array(32).fill(7));
-  const end = new End([key]);
-  const hello = end.greet();
-  expect(hello.length).toBe(HELLO_BYTES);
-  const view = new DataView(hello.buffer);
-  expect([hello[0], hello[1], view.getUint16(2)]).toEqual([0xc1, 1, hello.length]);
-  expect(view.getUint32(4).toString(16).padStart(8, "0")).toBe(key.id);
-  expect([view.getUint32(8), view.getUint32(12)]).toEqual([...end.seal.handshake.session]);
-  expect([view.getUint32(16), view.getUint32(20)]).toEqual([0, 1]);
+
+  /** Opens a datagram as the page says, with nothing of src/. */
+  function opened(datagram: Uint8Array, purpose: string, receiver: Uint8Array = new Uint8Array()): Buffer {
+    const info = Buffer.concat([Buffer.from(purpose), datagram.subarray(8, 16), receiver]);
+    const secret = Buffer.from(hkdfSync("sha256", key.secret, "", info, 32));
+    const nonce = Buffer.concat([Buffer.alloc(4), datagram.subarray(16, 24)]);
+    const decipher = createDecipheriv("aes-256-gcm", secret, nonce, { authTagLength: 16 });
+    decipher.setAAD(datagram.subarray(0, 24));
+    decipher.setAuthTag(datagram.subarray(-16));
+    return Buffer.concat([decipher.update(datagram.subarray(24, -16)), decipher.final()]);
+  }
+
+  test("finds header, greeting and data", () => {
+    [a, b] = [new End([key]), new End([key])];
+    const hello = a.greet();
+    const bigEndian = (words: Uint32Array): Buffer => {
+      const bytes = Buffer.alloc(words.length * 4);
+      for (const [i, word] of words.entries()) bytes.writeUInt32BE(word, i * 4);
+      return bytes;
+    };
+    const id = Buffer.from(hkdfSync("sha256", key.secret, "", "ctsync key id", 4));
+    const session = bigEndian(a.seal.handshake.session);
+    const header = [Buffer.from([0xc1, 1, 0, HELLO_BYTES]), id, session, Buffer.from([0, 0, 0, 0, 0, 0, 0, 1])];
+    expect(Buffer.from(hello.subarray(0, 24))).toEqual(Buffer.concat(header));
+    const challenge = bigEndian(a.seal.handshake.challenge);
+    expect(opened(hello, "ctsync seal 1 hello")).toEqual(Buffer.concat([Buffer.alloc(8), challenge, Buffer.alloc(16)]));
+    shakeHands(a, b);
+    const data = a.send("a flow");
+    const receiver = bigEndian(b.seal.handshake.session);
+    expect([data[0], data[1], data[3]]).toEqual([0xc1, 2, data.length]);
+    expect(opened(data, "ctsync seal 1 data", receiver).toString()).toBe("a flow");
+  });
 });

@@ -62,6 +62,17 @@ describe("two nodes", () => {
     }
   });
 
+  test("nothing is said to a peer that does not know us yet", () => {
+    const [a, b] = [new Side(), new Side()];
+    b.hear(a.say(0));
+    a.hear(b.say(0)); // It repeats our challenge, and does not know us.
+    expect(a.knows(b)).toBeTrue();
+    expect(a.handshake.ready).toBeFalse();
+    expect(a.handshake.tick(GREET_MS)).toBeTrue();
+    a.handshake.heard(GREET_MS); // What it sealed, it sealed for our session.
+    expect(a.handshake.ready).toBeTrue();
+  });
+
   test("a restarted one is established anew by the other, and the old session is not believed again", () => {
     const [a, b] = [new Side(), new Side()];
     const old: Hello[] = [];

@@ -49,6 +49,15 @@ test("64 datagrams in any order, thousands late, are all taken", () => {
   for (let i = 2_000; i < 10_000; i++) expect(take(window, i)).toBe("replayed");
 });
 
+test("what a new highest counter skips is fresh, whatever had its place in the ring before", () => {
+  const window = new ReplayWindow();
+  for (let i = 0; i < 10_000; i++) expect(take(window, i)).toBe("fresh");
+  expect(take(window, 17_000)).toBe("fresh");
+  for (let i = 10_000; i < 17_000; i++) expect(take(window, i)).toBe("fresh");
+  expect(take(window, 1_000_000)).toBe("fresh");
+  for (let i = 1_000_001 - WINDOW; i < 1_000_000; i++) expect(take(window, i)).toBe("fresh");
+});
+
 test("judging leaves no trace", () => {
   const window = new ReplayWindow();
   expect(take(window, 5)).toBe("fresh");
