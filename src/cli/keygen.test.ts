@@ -36,6 +36,14 @@ and restart ctsync. Datagrams without this key are refused from then on.
   expect(idsIn(path)).not.toEqual([id!]);
 });
 
+test("keygen --help tells of every option and of the file it makes", async () => {
+  const { code, stdout, stderr } = await ctsync("keygen", "--help");
+  expect([code, stderr]).toEqual([0, ""]);
+  expect(stdout).toContain("Usage: ctsync keygen [OPTIONS] [FILE]");
+  expect(stdout).toContain("/etc/ctsync/link.key");
+  for (const option of ["--add", "--switch", "--drop", "--force"]) expect(stdout).toContain(`  ${option} `);
+});
+
 test("keygen --add, --switch, --drop change the key, and refuse the wrong order", async () => {
   using directory = new TestDirectory();
   const path = join(directory.path, "link.key");

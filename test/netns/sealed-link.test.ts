@@ -7,6 +7,7 @@ import { Lab } from "../lab/lab.ts";
 import { Loss } from "../lab/loss.ts";
 import { until } from "../lab/until.ts";
 import {
+  ask,
   cached,
   connected,
   DEADLINE_MS,
@@ -258,19 +259,48 @@ test("a daemon killed at each step of a change joins again with the file it has 
   for (const side of sides) expect(sealOf(await statusOf(side))).toMatchObject({ ready: true });
 });
 
+test("the sessions go on when a link is opened anew", async () => {
+  const [daemon] = await startPair(sides);
+  const session = sealOf(await statusOf(sides[1])).peerSession;
+  await sides[0].namespace.ip("link set dev sync mtu 1400");
+  await daemon.process.waitForLine(/MTU 1400, sealed with key/, DEADLINE_MS);
+  insert(sides[0], flows);
+  insert(sides[1], [flowOf({ l4proto: 17, source: 79 })]);
+  await replicated(sides[0], sides[1]);
+  await replicated(sides[1], sides[0]);
+  expect(sealOf(await statusOf(sides[1])).peerSession).toBe(session);
+  for (const side of sides) expect(await refusals(side)).toEqual({});
+});
+
 test("rekey refuses to drop the key that the peer still sends with, unless forced", async () => {
   await startPair(sides);
   const { key } = sealOf(await statusOf(sides[0]));
   await keygen(sides[0], "--force");
-  const refused = rekey(sides[0]);
-  expect(refused).rejects.toThrow(
+  await expect(rekey(sides[0])).rejects.toThrow(
     `10.0.9.2 still sends with key ${key}, which is not in the file: all it says would be refused. ` +
       "Let it take the new keys first (ctsync rekey there), or use --force",
   );
-  await refused.catch(() => {});
   expect(sealOf(await statusOf(sides[0])).accepted).toEqual([key]);
   await rekey(sides[0], "--force");
   await until(async () => (await refusals(sides[0])).wrongKey !== undefined, DEADLINE_MS, "the peer is refused");
+});
+
+test("rekey with something else than keys, or for an open link, is refused in a sentence", async () => {
+  await configure(lab, sides[1], "open");
+  await start(sides[0]);
+  await start(sides[1]);
+  const { key } = sealOf(await statusOf(sides[0]));
+  expect(await ask(sides[0], "POST", "/v1/rekey", "{}")).toEqual({
+    status: 400,
+    text: '{"error":"keys is the text of a key file"}',
+  });
+  expect((await ask(sides[0], "POST", "/v1/rekey", '{"keys":"secret"}')).text).toContain(
+    "the keys it was sent: line 1: this is no key",
+  );
+  expect(sealOf(await statusOf(sides[0])).accepted).toEqual([key]);
+  await expect(rekey(sides[1])).rejects.toThrow("names no link.key_file");
+  await configure(lab, sides[1], "sealed");
+  await expect(rekey(sides[1])).rejects.toThrow("this daemon's link has no key: set link.key_file and restart ctsync");
 });
 
 test("a daemon does not start with a key that others may read, or without its key", async () => {
