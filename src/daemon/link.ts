@@ -77,8 +77,8 @@ export class Link {
       if (opened.ok) {
         this.channel = this.seal === undefined ? opened.value : new SealedChannel(opened.value, this.seal);
         const { interface: name, local, peer, port } = this.#config;
-        const how = this.seal === undefined ? "open: it has no key" : `sealed with key ${this.seal.key}`;
-        this.#say("info", `link ${name}: ${local.text} to ${peer.text} port ${port}, MTU ${state.mtuBytes}, ${how}`);
+        const how = this.seal === undefined ? "open (no key)" : `sealed with key ${this.seal.key}`;
+        this.#say("info", `link ${name}: ${local.text} to ${peer.text} port ${port}, ${how}, MTU ${state.mtuBytes}`);
       } else this.#say("warning", opened.error);
     }
     return this.channel !== before;

@@ -263,7 +263,7 @@ test("the sessions go on when a link is opened anew", async () => {
   const [daemon] = await startPair(sides);
   const session = sealOf(await statusOf(sides[1])).peerSession;
   await sides[0].namespace.ip("link set dev sync mtu 1400");
-  await daemon.process.waitForLine(/MTU 1400, sealed with key/, DEADLINE_MS);
+  await daemon.process.waitForLine(/sealed with key [0-9a-f]{8}, MTU 1400$/, DEADLINE_MS);
   insert(sides[0], flows);
   insert(sides[1], [flowOf({ l4proto: 17, source: 79 })]);
   await replicated(sides[0], sides[1]);
