@@ -272,6 +272,24 @@ test("the sessions go on when a link is opened anew", async () => {
   for (const side of sides) expect(await refusals(side)).toEqual({});
 });
 
+test("a daemon that can send nothing sleeps: while its peer does not answer, and while its interface is gone", async () => {
+  const daemon = await start(sides[0]);
+  const turnsPerSecond = async (): Promise<number> => {
+    const from = await statusOf(sides[0]);
+    const later = async () => {
+      const status = await statusOf(sides[0]);
+      return status.uptimeSeconds > from.uptimeSeconds + 1 && status;
+    };
+    const to = await until(later, DEADLINE_MS, "two seconds of the daemon's have passed", 400);
+    return (to.loop.turns - from.loop.turns) / (to.uptimeSeconds - from.uptimeSeconds);
+  };
+  insert(sides[0], flows.slice(0, 10));
+  expect(await turnsPerSecond()).toBeLessThan(2_000); // One that spins has far more than 20,000.
+  await sides[0].namespace.ip("link delete dev sync");
+  await daemon.process.waitForLine(/waiting for the interface/, DEADLINE_MS);
+  expect(await turnsPerSecond()).toBeLessThan(2_000);
+});
+
 test("rekey refuses to drop the key that the peer still sends with, unless forced", async () => {
   await startPair(sides);
   const { key } = sealOf(await statusOf(sides[0]));
