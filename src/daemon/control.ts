@@ -61,7 +61,8 @@ export class Control {
 
   /** `patiently`: from then on a commit or a slow reader takes as long as it takes; the request itself must come soon. */
   async #answer(incoming: Request, patiently: () => void): Promise<Response> {
-    const url = new URL(incoming.url);
+    const url = URL.parse(incoming.url);
+    if (url === null) return refusal(400, "the address asked for is no URL");
     const [, version, command] = url.pathname.split("/");
     if (version !== "v1" || command === undefined) return refusal(404, `there is no ${url.pathname}`);
     if (incoming.method === "GET" && command === "status") return Response.json(statusReport(this.#node));

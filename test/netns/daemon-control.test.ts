@@ -92,6 +92,11 @@ test("what is no HTTP is hung up on", async () => {
     expect(await answer(text)).toMatch(/^(HTTP\/1\.1 [45]\d\d .*)?$/);
 });
 
+test("an address that is no URL is refused, not taken for an error of our own", async () => {
+  for (const start of ["GET /v1/status", "POST /v1/commit"])
+    expect(await answer(`${start} HTTP/1.1\r\nHost: [\r\nContent-Length: 0\r\n\r\n`)).toBe("HTTP/1.1 400 Bad Request");
+});
+
 test("200 connections at once are answered", async () => {
   const answers = await Promise.all(Array.from({ length: 200 }, () => ask(sides[0], "GET", "/v1/status")));
   expect(answers.map(({ status }) => status)).toEqual(Array(200).fill(200));
