@@ -18,7 +18,7 @@ import { Option, setOption } from "../../ffi/socket-options.ts";
 import { type Result, refuse, succeed } from "../result.ts";
 import { type KernelError, kernelError } from "./kernel-error.ts";
 import { MESSAGE_BYTES_MAX, MessageWriter } from "./message-writer.ts";
-import { ERROR_AT, ERROR_BYTES, messageType, NLMSG_ERROR, REFUSED_SEQUENCE_AT } from "./netlink.ts";
+import { ERROR_AT, ERROR_BYTES, messageType, NLMSG_ERROR, REFUSED_SEQUENCE_AT, SEQUENCE_AT } from "./netlink.ts";
 import { setReceiveBuffer } from "./receive-buffer.ts";
 
 /** Where a batch counts as full: longer ones are not worked off any faster. */
@@ -28,7 +28,9 @@ export const REQUESTS_MAX = 256;
 const BATCH_BYTES_MAX = REQUESTS_MAX * MESSAGE_BYTES_MAX;
 /** An error takes about 1 KB of the kernel's accounting; a batch of nothing but errors must fit. */
 const RECEIVE_BUFFER_BYTES = 2_097_152;
-const ERRORS_PER_RECEIVE = 64;
+const ANSWERS_PER_RECEIVE = 64;
+/** Of one without the refused request's attributes, with some room to spare. */
+const ERROR_ANSWER_BYTES = 256;
 
 const kernel = netlinkAddress(0, 0);
 
@@ -40,22 +42,24 @@ export class RequestBatch {
   count = 0;
   /** Times the kernel could not queue an error for us. */
   lost = 0;
+  /** Where requests are answered by an entry of the table: the request's number, and where its message lies. */
+  onEntry: ((i: number, view: DataView, at: number, end: number) => void) | undefined;
 
   readonly #socket: ConntrackSocket;
   readonly #answers: ReceiveBatch;
   readonly #errnos = new Int32Array(new ArrayBuffer(REQUESTS_MAX * 4));
   #base = 1;
 
-  /** `operation` completes "cannot …" in the error. */
-  static open(operation: string): Result<RequestBatch, KernelError> {
+  /** `operation` completes "cannot …" in the error; an answer may have `answerBytes`. */
+  static open(operation: string, answerBytes = ERROR_ANSWER_BYTES): Result<RequestBatch, KernelError> {
     const socket = ConntrackSocket.open(0);
     if (typeof socket === "number") return refuse(kernelError(operation, socket));
-    return succeed(new RequestBatch(socket));
+    return succeed(new RequestBatch(socket, answerBytes));
   }
 
-  private constructor(socket: ConntrackSocket) {
+  private constructor(socket: ConntrackSocket, answerBytes: number) {
     this.#socket = socket;
-    this.#answers = new ReceiveBatch(ERRORS_PER_RECEIVE, 256);
+    this.#answers = new ReceiveBatch(ANSWERS_PER_RECEIVE, answerBytes);
     this.portId = netlinkPortId(socket.fd);
     setOption(socket.fd, Option.NETLINK_CAP_ACK, 1);
     setReceiveBuffer(socket.fd, RECEIVE_BUFFER_BYTES);
@@ -110,7 +114,13 @@ export class RequestBatch {
   #take(answer: number): void {
     const view = this.#answers.view;
     const at = this.#answers.offset(answer);
-    if (this.#answers.length(answer) < ERROR_BYTES || messageType(view, at) !== NLMSG_ERROR) return;
+    const length = this.#answers.length(answer);
+    if (length < ERROR_BYTES || this.#answers.truncated(answer)) return;
+    if (messageType(view, at) !== NLMSG_ERROR) {
+      const i = (view.getUint32(at + SEQUENCE_AT, true) - this.#base) >>> 0;
+      if (i < this.count) this.onEntry?.(i, view, at, at + length);
+      return;
+    }
     const i = (view.getUint32(at + REFUSED_SEQUENCE_AT, true) - this.#base) >>> 0;
     if (i < this.count) this.#errnos[i] = -view.getInt32(at + ERROR_AT, true);
   }

@@ -7,6 +7,7 @@ import { KernelDelete } from "../../src/kernel/delete.ts";
 import { EVENT_NONE, EVENT_UPDATE, KernelEvents } from "../../src/kernel/events.ts";
 import { KernelExistence } from "../../src/kernel/existence.ts";
 import type { FlowRequests } from "../../src/kernel/flow-requests.ts";
+import { KernelLookup } from "../../src/kernel/lookup.ts";
 import { KernelTimers } from "../../src/kernel/timers.ts";
 import { inside } from "../lab/enter.ts";
 import { Lab } from "../lab/lab.ts";
@@ -86,6 +87,33 @@ test("the existence check names what the kernel does not hold, and raises no eve
   expect(refusals(existence)).toEqual([]);
   expect(events.receive()).toBe(-Errno.EAGAIN);
   existence.close();
+});
+
+test("a look-up shows what a dump shows of each flow, and nothing of flows that run the other way", () => {
+  const lookup = inside(namespace, () => unwrap(KernelLookup.open()));
+  for (const flow of flows) lookup.add(flow);
+  expect(lookup.ask()).toBe(0);
+  expect(lookup.asked).toBe(flows.length);
+  const entries = table(namespace);
+  for (const [i, flow] of flows.entries()) {
+    const found = lookup.found(i)!.words.slice();
+    const dumped = findEntry(entries, flow);
+    found[f.TIMEOUT] = dumped[f.TIMEOUT];
+    expect(Array.from(found)).toEqual(Array.from(dumped));
+  }
+
+  const [flow] = flows;
+  const reversed = new f.Flow();
+  reversed.copyFrom(flow);
+  reversed.words.copyWithin(f.ORIG_SRC, f.REPLY_SRC, f.REPLY_PORTS + 1);
+  for (const wanted of [stranger, flow, reversed]) lookup.add(wanted);
+  expect(lookup.ask()).toBe(0);
+  expect([0, 1, 2].map((i) => lookup.found(i) !== undefined)).toEqual([false, true, false]);
+  while (lookup.hasRoom()) lookup.add(flow);
+  expect(lookup.ask()).toBe(0);
+  for (let i = 0; i < lookup.asked; i++) expect(lookup.found(i)).toBeDefined();
+  expect(events.receive()).toBe(-Errno.EAGAIN);
+  lookup.close();
 });
 
 test("deletion takes the named flows, leaves the others, and says which were gone already", () => {
