@@ -9,7 +9,7 @@
  */
 import { ExternalCache } from "./cache/external.ts";
 import { FlowHash } from "./cache/hash.ts";
-import { DEAD, FRESH, InternalCache } from "./cache/internal.ts";
+import { type Comparison, DEAD, FRESH, InternalCache } from "./cache/internal.ts";
 import { StaleFlows } from "./cache/stale-flows.ts";
 import type { AddressFilter } from "./filter/address-filter.ts";
 import { Flow } from "./flow/flow.ts";
@@ -112,6 +112,11 @@ export class Replica {
     if (!this.internal.changed) return "known";
     this.#changed(slot);
     return this.internal.count > before ? "created" : "updated";
+  }
+
+  /** What an entry of our kernel is to the internal cache; the timer does not count. Changes nothing. */
+  compareEntry(flow: Flow): "ignored" | Comparison {
+    return this.#filter.ignores(flow.words) ? "ignored" : this.internal.compare(flow);
   }
 
   /** The flow in `slot` of the internal cache is no more in the kernel. */

@@ -24,6 +24,8 @@ export interface StatusReport {
   readonly peer: PeerReport;
   readonly link: LinkReport;
   readonly kernel: KernelReport;
+  /** null: none has come to its end yet. */
+  readonly audit: AuditReport | null;
   readonly loop: LoopReport;
   readonly lastRoleChange: RoleChangeReport | null;
   /** How often each command was asked for since the start, by its name. */
@@ -77,6 +79,19 @@ export interface KernelReport {
   readonly bufferBytes: number;
   /** Events were lost and the resync that repairs the internal cache is not finished yet. */
   readonly suspect: boolean;
+}
+
+/** The last comparison of the kernel's table with the internal cache, and what it mended. */
+export interface AuditReport {
+  readonly secondsAgo: number;
+  readonly milliseconds: number;
+  /** Flows that both had in the end. */
+  readonly flows: number;
+  readonly missing: number;
+  readonly changed: number;
+  readonly dead: number;
+  /** Flows whose timer had gone astray. */
+  readonly timers: number;
 }
 
 /** How long replication had to wait for the daemon itself. */

@@ -47,6 +47,7 @@ describe("docs/configuration.md", async () => {
     ["sync.resend_queue", limits.RESEND_QUEUE_MESSAGES],
     ["sync.ack_window", limits.ACK_WINDOW_MESSAGES],
     ["sync.purge_timeout_seconds", limits.PURGE_TIMEOUT_SECONDS],
+    ["sync.audit_seconds", limits.AUDIT_SECONDS],
     ["link.port", limits.PORT],
     ["link.receive_buffer_bytes", limits.LINK_BUFFER_BYTES],
     ["link.send_buffer_bytes", limits.LINK_BUFFER_BYTES],

@@ -266,3 +266,50 @@ describe("a reread of the kernel", () => {
     }
   });
 });
+
+describe("comparing with what the kernel shows", () => {
+  test("the timer does not count, every other word does, and nothing is changed by it", () => {
+    const cache = cacheOf(4);
+    const slot = cache.create(makeFlow({ mark: 1, timeoutSeconds: 100 }), NOW_MS);
+    expect(cache.compare(makeFlow({ mark: 1, timeoutSeconds: 900 }))).toBe("same");
+    expect(cache.compare(makeFlow({ mark: 2, timeoutSeconds: 100 }))).toBe("different");
+    expect(cache.compare(numbered(9))).toBe("missing");
+    expect(read(cache, slot).words).toEqual(makeFlow({ mark: 1, timeoutSeconds: 100 }).words);
+    cache.kill(slot);
+    expect(cache.compare(makeFlow({ mark: 1 }))).toBe("missing");
+  });
+
+  test("a flow is unseen until it is seen in this pass, by whatever way", () => {
+    const cache = cacheOf(4);
+    const [a, b, c] = [1, 2, 3].map((port) => cache.create(numbered(port), NOW_MS)) as [number, number, number];
+    cache.beginPass();
+    expect([a, b, c].map((slot) => cache.isUnseen(slot))).toEqual([true, true, true]);
+    cache.see(a);
+    cache.upsert(numbered(2), NOW_MS);
+    cache.kill(c);
+    expect([a, b, c].map((slot) => cache.isUnseen(slot))).toEqual([false, false, false]);
+  });
+});
+
+describe("timers that were moved", () => {
+  test("each is taken once, in turn, as long as its flow lives", () => {
+    const cache = cacheOf(8);
+    const slots = [1, 2, 3, 4].map((port) => cache.create(numbered(port), NOW_MS));
+    for (const slot of slots) cache.moveTimer(slot, 5_000, NOW_MS);
+    cache.moveTimer(slots[0]!, 6_000, NOW_MS + 1_000);
+    expect(cache.movedCount).toBe(4);
+    expect(read(cache, slots[0]!, NOW_MS + 1_000).words[TIMEOUT]).toBe(6_000);
+    expect(cache.takeMoved()).toBe(slots[0]!);
+    cache.moveTimer(slots[0]!, 7_000, NOW_MS); // Its turn comes after the others'.
+    cache.kill(slots[1]!);
+    expect([cache.takeMoved(), cache.takeMoved(), cache.takeMoved()]).toEqual([slots[2]!, slots[3]!, slots[0]!]);
+    expect([cache.takeMoved(), cache.movedCount]).toEqual([-1, 0]);
+  });
+
+  test("an emptied cache has none", () => {
+    const cache = cacheOf(4);
+    cache.moveTimer(cache.create(makeFlow(), NOW_MS), 5_000, NOW_MS);
+    cache.clear();
+    expect([cache.movedCount, cache.takeMoved()]).toEqual([0, -1]);
+  });
+});

@@ -9,6 +9,10 @@
  *
  * A reread of the kernel runs in passes: `beginPass`, then every flow of the dump and every event marks its flow as
  * seen; `nextUnseen` then names the flows that the kernel did not show.
+ *
+ * The kernel starts a flow's timer again with each packet and tells nobody. Whoever compares cache and kernel moves the
+ * cached timer where it went too far astray (`timer-drift.ts`); `takeMoved` then names the flows of which a peer believes
+ * a wrong timer since.
  */
 import { FLOW_WORDS, Flow, HAS, HAS_TIMEOUT, LABELS, REPLY_SRC, TIMEOUT } from "../flow/flow.ts";
 import { overlay } from "../flow/merge.ts";
@@ -21,6 +25,9 @@ export const FRESH = 0;
 export const ALIVE = 1;
 export const DEAD = 2;
 
+/** What an entry of the kernel is to the cache. */
+export type Comparison = "missing" | "same" | "different";
+
 export class InternalCache {
   readonly flowsMax: number;
   readonly #table: FlowTable;
@@ -31,6 +38,10 @@ export class InternalCache {
   readonly #seen: Uint8Array;
   readonly #scratch = new Flow();
   readonly #peers: number;
+  /** 1: the timer was moved since the peers heard of the flow last. */
+  readonly #moved: Uint8Array;
+  #movedCount = 0;
+  #movedFrom = 0;
   #pass = 0;
   #dead = 0;
   /** True if the last `upsert` changed what the peer should know; a bare change of the timeout does not count. */
@@ -46,6 +57,7 @@ export class InternalCache {
     this.#createdSeconds = new Uint32Array(flowsMax);
     this.#updatedSeconds = new Uint32Array(flowsMax);
     this.#seen = new Uint8Array(flowsMax);
+    this.#moved = new Uint8Array(flowsMax);
   }
 
   /** Flows that live in the kernel, as far as is known. */
@@ -144,6 +156,8 @@ export class InternalCache {
     this.#table.clear();
     this.#life.fill(FRESH);
     this.#dead = 0;
+    this.#moved.fill(0);
+    this.#movedCount = 0;
   }
 
   lifeOf(slot: number): number {
@@ -175,6 +189,61 @@ export class InternalCache {
     let slot = this.#table.nextUsed(from);
     while (slot >= 0 && this.#life[slot] !== DEAD) slot = this.#table.nextUsed(slot + 1);
     return slot;
+  }
+
+  /** What the kernel showed of a flow, beside what is known of it; the timer does not count. Changes nothing. */
+  compare(shown: Flow): Comparison {
+    const slot = this.#table.find(shown.words);
+    if (slot < 0 || this.#life[slot] === DEAD) return "missing";
+    const known = this.#scratch;
+    this.#table.read(slot, known);
+    this.#before.set(known.words);
+    overlay(known.words, shown.words);
+    return sameButTimeout(known.words, this.#before) ? "same" : "different";
+  }
+
+  /** The kernel has this much time left for the flow in `slot`, far from what was known: the peers should hear of it. */
+  moveTimer(slot: number, timeoutSeconds: number, nowMs: number): void {
+    const known = this.#scratch;
+    this.#table.read(slot, known);
+    known.words[TIMEOUT] = timeoutSeconds;
+    known.words[HAS] |= HAS_TIMEOUT;
+    this.#table.write(slot, known.words);
+    this.#updatedSeconds[slot] = nowMs / 1000;
+    if (this.#moved[slot] !== 0) return;
+    this.#moved[slot] = 1;
+    this.#movedCount++;
+  }
+
+  /** Flows whose timer was moved and not taken yet. */
+  get movedCount(): number {
+    return this.#movedCount;
+  }
+
+  /** A live flow whose timer was moved, each once and in turn, or -1: whoever takes it tells the peers. */
+  takeMoved(): number {
+    while (this.#movedCount > 0) {
+      let slot = this.#moved.indexOf(1, this.#movedFrom);
+      if (slot < 0) slot = this.#moved.indexOf(1);
+      this.#moved[slot] = 0;
+      this.#movedCount--;
+      this.#movedFrom = slot + 1;
+      if (this.#table.isUsed(slot) && this.#life[slot] !== DEAD) return slot;
+    }
+    return -1;
+  }
+
+  /** The number of the pass that was begun last: another one means that another reread has taken over. */
+  get pass(): number {
+    return this.#pass;
+  }
+
+  see(slot: number): void {
+    this.#seen[slot] = this.#pass;
+  }
+
+  isUnseen(slot: number): boolean {
+    return this.#table.isUsed(slot) && this.#life[slot] !== DEAD && this.#seen[slot] !== this.#pass;
   }
 
   /** Passes are numbered 1 to 255, over and over. */

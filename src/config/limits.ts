@@ -20,6 +20,9 @@ export const ACK_WINDOW_MESSAGES: Limit = { min: 1, max: 65_535, standard: 300 }
  */
 export const PURGE_TIMEOUT_SECONDS: Limit = { min: 1, max: 86_400, standard: 60 };
 
+/** How often the kernel's table is compared with the internal cache; 0: never. */
+export const AUDIT_SECONDS: Limit = { min: 0, max: 86_400, standard: 60 };
+
 export const PORT: Limit = { min: 1, max: 65_535, standard: 3780 };
 
 /**

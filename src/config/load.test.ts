@@ -20,7 +20,14 @@ function mistakes(text: string): string[] {
 
 test("three settings suffice for a pair, the rest has defaults", () => {
   expect(good(SHORTEST)).toEqual({
-    sync: { mode: "ftfw", flowsMax: 1_048_576, resendQueue: 131_072, ackWindow: 300, purgeTimeoutSeconds: 60 },
+    sync: {
+      mode: "ftfw",
+      flowsMax: 1_048_576,
+      resendQueue: 131_072,
+      ackWindow: 300,
+      purgeTimeoutSeconds: 60,
+      auditSeconds: 60,
+    },
     links: [
       {
         transport: "udp",
@@ -48,6 +55,7 @@ flows_max = 4096
 resend_queue = 1000
 ack_window = 10
 purge_timeout_seconds = 30
+audit_seconds = 0
 [[link]]
 transport = "udp"
 interface = "eth2"
@@ -78,6 +86,7 @@ test("every setting that is written is taken, and shown settings load as the sam
     resendQueue: 1000,
     ackWindow: 10,
     purgeTimeoutSeconds: 30,
+    auditSeconds: 0,
   });
   expect(config.links[0]).toMatchObject({ port: 4000, receiveBufferBytes: 70_000, sendBufferBytes: 80_000 });
   expect(config.links[0].peer.zone).toBe("eth2");

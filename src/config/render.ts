@@ -11,6 +11,7 @@ export function renderConfig(config: Config): string {
       resend_queue: sync.resendQueue,
       ack_window: sync.ackWindow,
       purge_timeout_seconds: sync.purgeTimeoutSeconds,
+      audit_seconds: sync.auditSeconds,
     },
     link: config.links.map((link) => ({
       transport: link.transport,

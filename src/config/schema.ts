@@ -87,6 +87,7 @@ const sync = v.pipe(
     resend_queue: wholeNumber(limits.RESEND_QUEUE_MESSAGES),
     ack_window: wholeNumber(limits.ACK_WINDOW_MESSAGES),
     purge_timeout_seconds: wholeNumber(limits.PURGE_TIMEOUT_SECONDS),
+    audit_seconds: wholeNumber(limits.AUDIT_SECONDS),
   }),
   v.forward(
     v.partialCheck(
@@ -102,6 +103,7 @@ const sync = v.pipe(
     resendQueue: found.resend_queue,
     ackWindow: found.ack_window,
     purgeTimeoutSeconds: found.purge_timeout_seconds,
+    auditSeconds: found.audit_seconds,
   })),
 );
 

@@ -99,3 +99,17 @@ test("idle work has the turns that no other job wants, and one that came later g
   expect(trace).toEqual(["idle", "a", "a done", "b", "idle", "idle done"]);
   expect(await idle).toEqual(succeed("idle"));
 });
+
+test("of several idle jobs the first goes on that does not rest, and none is due while another job works", () => {
+  const jobs = new Jobs();
+  const trace: string[] = [];
+  void jobs.addIdle(job("a", [10, 0], trace));
+  void jobs.addIdle(job("b", [0, 0], trace));
+  for (let nowMs = 0; nowMs < 3; nowMs++) jobs.turn(nowMs);
+  expect(trace).toEqual(["a", "b", "b"]);
+  void jobs.add(job("c", [100], trace));
+  jobs.turn(3);
+  expect(jobs.dueMs).toBe(103);
+  jobs.turn(50);
+  expect(trace).toEqual(["a", "b", "b", "c"]);
+});

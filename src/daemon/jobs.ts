@@ -3,7 +3,8 @@
  * turn of the loop, so that none stalls replication and two never mix. Only a job that waits for a peer lets those behind
  * it pass: a takeover must not wait for an answer of the firewall that has just died (D-002).
  *
- * What nobody waits for (`addIdle`) has a slice in turns in which no other job had one.
+ * What nobody waits for (`addIdle`) has a slice in turns in which no other job had one; of several, the first that does
+ * not rest.
  *
  * A job is a generator: it works for a slice and yields how long it has nothing to do (0: go on next turn), that it waits
  * for a peer, or progress; what it returns is its answer.
@@ -44,11 +45,12 @@ export class Jobs {
 
   /** When a job whose turn it is wants its next slice. */
   get dueMs(): number {
-    let dueMs = this.#idle.length > 0 ? this.#idle[0].dueMs : Number.POSITIVE_INFINITY;
+    let dueMs = Number.POSITIVE_INFINITY;
     for (const job of this.#waiting) {
       dueMs = Math.min(dueMs, job.dueMs);
-      if (!job.givesWay) break;
+      if (!job.givesWay) return dueMs;
     }
+    for (const job of this.#idle) dueMs = Math.min(dueMs, job.dueMs);
     return dueMs;
   }
 
@@ -70,8 +72,11 @@ export class Jobs {
       if (job.dueMs <= nowMs && job.run(nowMs)) this.#waiting.splice(i--, 1);
       if (!givesWay) return;
     }
-    const idle = this.#idle[0];
-    if (idle !== undefined && idle.dueMs <= nowMs && idle.run(nowMs)) this.#idle.shift();
+    for (let i = 0; i < this.#idle.length; i++) {
+      if (this.#idle[i].dueMs > nowMs) continue;
+      if (this.#idle[i].run(nowMs)) this.#idle.splice(i, 1);
+      return;
+    }
   }
 
   #queue<T>(queue: Waiting[], job: Job<T>, progress: (line: ProgressLine) => void): Promise<Result<T, Failure<T>>> {

@@ -84,11 +84,12 @@ export class Loop {
   async run(): Promise<void> {
     this.#tendLinks(monotonicMs());
     while (!this.#node.state.stopping) {
+      const waitedMs = monotonicMs();
       const bun = this.#wait();
       const wokeMs = monotonicMs();
       const { started } = this.#node.state;
       const working = this.#node.jobs.busy; // Whoever waits for a job hears of its end when Bun's loop runs.
-      this.#turn();
+      this.#turn(waitedMs);
       const serve = bun || working || this.#parts.clients();
       if (serve) await new Promise<void>((resolve) => setImmediate(resolve));
       const nowMs = monotonicMs();
@@ -137,12 +138,13 @@ export class Loop {
     return Math.max(0, dueMs - nowMs);
   }
 
-  /** One turn, left to right. */
-  #turn(): void {
+  /** One turn, left to right. What epoll did not name by `waitedMs` was not there then. */
+  #turn(waitedMs: number): void {
     const { replica, jobs, links } = this.#node;
     this.#again = false;
     let nowMs = monotonicMs();
     if (this.#gather.busy ? nowMs >= this.#gather.dueMs : this.#eventsReady) this.#kernelEvents(nowMs);
+    else if (!this.#gather.busy) this.#node.state.eventsReadMs = waitedMs;
     if (this.#linksReady) {
       this.#linksReady = false;
       for (let peer = 0; peer < links.length; peer++) this.#datagrams(links[peer], peer, nowMs);
@@ -175,6 +177,7 @@ export class Loop {
       // Fewer than asked for were the last. After an overrun they may also have been cut short by the next one: look again.
       if (this.#overrun ? count <= 0 && count !== -Errno.ENOBUFS : count < asked) {
         this.#gather.looked(seen, nowMs);
+        this.#node.state.eventsReadMs = atMs;
         this.#drained();
         return;
       }

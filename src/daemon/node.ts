@@ -5,9 +5,10 @@ import type { KernelCommit } from "../kernel/commit.ts";
 import type { KernelDelete } from "../kernel/delete.ts";
 import type { KernelEvents } from "../kernel/events.ts";
 import type { KernelExistence } from "../kernel/existence.ts";
+import type { KernelLookup } from "../kernel/lookup.ts";
 import type { KernelTimers } from "../kernel/timers.ts";
 import type { Replica } from "../replica.ts";
-import type { Role, RoleChangeReport } from "../report.ts";
+import type { AuditReport, Role, RoleChangeReport } from "../report.ts";
 import type { Jobs } from "./jobs.ts";
 import type { Link } from "./link.ts";
 import type { Log } from "./log.ts";
@@ -23,9 +24,11 @@ export interface Node {
   readonly deletes: KernelDelete;
   readonly timers: KernelTimers;
   readonly existence: KernelExistence;
+  readonly lookup: KernelLookup;
   readonly links: readonly Link[];
   readonly jobs: Jobs;
   readonly pauses: Pauses;
+  readonly audit: Audit;
   readonly startedMs: number;
   readonly state: NodeState;
 }
@@ -42,9 +45,26 @@ export interface NodeState {
   suspect: boolean;
   /** More events were lost while the table was reread. */
   lostAgain: boolean;
+  /** Rereads of the kernel's table that are under way. */
+  rereading: number;
+  /** All events have been worked off that the kernel raised before. */
+  eventsReadMs: number;
   /** The kernel's timers were shortened, and no peer has told since then what is still alive. */
   timersShortened: boolean;
   stopping: boolean;
   lastRoleChange: (Omit<RoleChangeReport, "secondsAgo"> & { readonly atMs: number }) | null;
   readonly requests: Record<string, number>;
+}
+
+/** What the audit has found so far (work/audit.ts). */
+export interface Audit {
+  readonly counters: {
+    passes: number;
+    abandoned: number;
+    missing: number;
+    changed: number;
+    dead: number;
+    timers: number;
+  };
+  last: (Omit<AuditReport, "secondsAgo"> & { readonly atMs: number }) | null;
 }

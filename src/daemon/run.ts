@@ -16,6 +16,7 @@ import { KernelDelete } from "../kernel/delete.ts";
 import { KernelEvents } from "../kernel/events.ts";
 import { KernelExistence } from "../kernel/existence.ts";
 import { explain, type KernelError } from "../kernel/kernel-error.ts";
+import { KernelLookup } from "../kernel/lookup.ts";
 import { KernelTimers } from "../kernel/timers.ts";
 import { Replica } from "../replica.ts";
 import { type Result, refuse, succeed } from "../result.ts";
@@ -33,6 +34,7 @@ import type { Node } from "./node.ts";
 import { Pauses } from "./pauses.ts";
 import { rehearse } from "./rehearsal.ts";
 import { Systemd } from "./systemd.ts";
+import { audit, newAudit } from "./work/audit.ts";
 import { resync } from "./work/resync.ts";
 
 /** Flows on their way to a peer at once: about what its socket buffer holds, whatever the datagrams are filled with. */
@@ -141,6 +143,8 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
   if (!timers.ok) return timers;
   const existence = KernelExistence.open();
   if (!existence.ok) return existence;
+  const lookup = KernelLookup.open();
+  if (!lookup.ok) return lookup;
   const capped = events.value.bufferWarning(config.netlink.bufferBytes);
   if (capped !== undefined) log.warning(explain(capped));
   // What we commit or shorten is the peer's, or no news; told to the peer it would only come back.
@@ -158,9 +162,11 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
     deletes: deletes.value,
     timers: timers.value,
     existence: existence.value,
+    lookup: lookup.value,
     links: config.links.map((link, i) => new Link(link, keys[i], log)),
     jobs: new Jobs(),
     pauses: new Pauses(),
+    audit: newAudit(),
     startedMs: monotonicMs(),
     state: {
       realtime: false,
@@ -169,6 +175,8 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
       started: false,
       suspect: false,
       lostAgain: false,
+      rereading: 0,
+      eventsReadMs: Number.NEGATIVE_INFINITY,
       timersShortened: false,
       stopping: false,
       lastRoleChange: null,
@@ -225,6 +233,8 @@ function readKernel(node: Node, systemd: Systemd): void {
     );
     systemd.ready();
     void node.jobs.addIdle(rehearse(node.commit));
+    const { auditSeconds } = node.config.sync;
+    if (auditSeconds > 0) void node.jobs.addIdle(audit(node, auditSeconds * 1_000));
   });
 }
 

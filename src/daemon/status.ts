@@ -1,5 +1,5 @@
 /** The daemon's state as `ctsync status` shows it. */
-import type { Counters, PeerReport, StatusReport } from "../report.ts";
+import type { AuditReport, Counters, PeerReport, StatusReport } from "../report.ts";
 import type { Session } from "../sync/session.ts";
 import { VERSION } from "../version.ts";
 import { monotonicMs } from "./clock.ts";
@@ -29,6 +29,7 @@ export function statusReport(node: Node): StatusReport {
       bufferBytes: events.bufferBytes,
       suspect: state.suspect,
     },
+    audit: auditReport(node, nowMs),
     loop: {
       turns: node.pauses.turns,
       longestPauseMs: node.pauses.longestMs,
@@ -54,6 +55,12 @@ function isReady(node: Node, nowMs: number): boolean {
   const listened = nowMs - node.startedMs >= FIRST_WORD_MS;
   const isGone = (session: Session): boolean => listened && session.peerState(nowMs) === "silent";
   return node.replica.sessions.every((session) => session.requestDone || isGone(session));
+}
+
+function auditReport({ audit: { last } }: Node, nowMs: number): AuditReport | null {
+  if (last === null) return null;
+  const { atMs, ...found } = last;
+  return { secondsAgo: Math.floor((nowMs - atMs) / 1_000), ...found };
 }
 
 function peerReport(node: Node, nowMs: number): PeerReport {
@@ -84,6 +91,7 @@ function counters(node: Node): Counters {
       refused: commit.refused,
     },
     cache: { ...replica.counters.cache },
+    audit: { ...node.audit.counters },
     wire: { ...replica.counters.wire },
     peer: { ...replica.sessions[0].counters },
     link: { ...link.counters, dropped: link.channel?.drops ?? 0 },

@@ -22,6 +22,7 @@ const STATUS: StatusReport = {
   },
   link: { interface: "eth2", local: "10.0.9.1", peer: "10.0.9.2", port: 3780, mtuBytes: 1500, up: true, seal: null },
   kernel: { events: 1_234_567, overruns: 1, bufferBytes: 2_097_152, suspect: false },
+  audit: { secondsAgo: 12, milliseconds: 850, flows: 12_345, missing: 0, changed: 2, dead: 0, timers: 1_000 },
   loop: { turns: 500_000, longestPauseMs: 8.25, recentPauseMs: 1.5 },
   lastRoleChange: { role: "master", ok: true, secondsAgo: 300, milliseconds: 41.7 },
   requests: { notify: 1, dump: 0, status: 12 },
@@ -41,6 +42,7 @@ peer      10.0.9.2 connected, last heard 412 ms ago
 link      eth2 up, 10.0.9.1 to 10.0.9.2, UDP port 3780, MTU 1500
           OPEN: it has no key, so whoever can send on it can add flows (see ctsync keygen)
 kernel    1,234,567 events, 1 overruns, buffer 2 MiB
+          compared with the internal cache 12 s ago, in 850 ms: 2 changed, 1,000 timers
 loop      paused for 1.5 ms at most lately, 8.3 ms ever
 requests  notify 1, status 12
 

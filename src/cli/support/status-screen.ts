@@ -1,5 +1,5 @@
 /** The status report as one screen: a subject a line, aligned, in units people use; counters only where they counted. */
-import type { Counters, LinkReport, PeerReport, StatusReport } from "../../report.ts";
+import type { AuditReport, Counters, LinkReport, PeerReport, StatusReport } from "../../report.ts";
 import { grouped } from "./terminal.ts";
 import { bytesText, durationText } from "./units.ts";
 
@@ -26,6 +26,7 @@ export function statusScreen(status: StatusReport): string {
     ],
   ];
   if (kernel.suspect) rows.push(["", "events were lost: the internal cache is being compared with the kernel"]);
+  if (status.audit !== null) rows.push(["", auditText(status.audit)]);
   rows.push([
     "loop",
     `paused for ${loop.recentPauseMs.toFixed(1)} ms at most lately, ${loop.longestPauseMs.toFixed(1)} ms ever`,
@@ -61,11 +62,20 @@ const queueText = (peer: PeerReport): string =>
   `${grouped(peer.unacknowledged)} unacknowledged, ${grouped(peer.queued)} queued, ` +
   `${grouped(peer.resent)} resent, ${grouped(peer.lost)} lost`;
 
+function auditText({ secondsAgo, milliseconds, missing, changed, dead, timers }: AuditReport): string {
+  const found = countedText({ missing, changed, dead, timers }, countFirst);
+  const when = `${durationText(secondsAgo * 1000)} ago, in ${durationText(milliseconds)}`;
+  return `compared with the internal cache ${when}: ${found === "" ? "equal" : found}`;
+}
+
+const nameFirst = (name: string, count: number): string => `${name} ${grouped(count)}`;
+const countFirst = (name: string, count: number): string => `${grouped(count)} ${name}`;
+
 /** `name 3, other 1`: those that are not 0. */
-const countedText = (counts: Readonly<Record<string, number>>): string =>
+const countedText = (counts: Readonly<Record<string, number>>, text = nameFirst): string =>
   Object.entries(counts)
     .filter(([, count]) => count !== 0)
-    .map(([name, count]) => `${name} ${grouped(count)}`)
+    .map(([name, count]) => text(name, count))
     .join(", ");
 
 function countersText(counters: Counters): string[] {

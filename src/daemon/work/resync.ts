@@ -14,6 +14,15 @@ import type { Node } from "../node.ts";
 import { eachKernelFlow } from "./table.ts";
 
 export function* resync(node: Node): Job<ResyncReport> {
+  node.state.rereading++;
+  try {
+    return yield* reread(node);
+  } finally {
+    node.state.rereading--;
+  }
+}
+
+function* reread(node: Node): Job<ResyncReport> {
   const { replica } = node;
   const flow = new Flow();
   let created = 0;

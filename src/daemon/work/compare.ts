@@ -1,0 +1,173 @@
+/**
+ * Compares the kernel's table with the internal cache, flow by flow, while events go on changing both.
+ *
+ * A difference counts once a second look confirms it. What a dump shows may be a moment old, and an event about it may
+ * wait unread: so a flow that differs is noted, all events of that time are worked off, and if it differs still, the
+ * kernel is asked for it by name. A flow that the dump lacks is dead when the kernel, asked, does not know it, and is
+ * still in the cache when the events of that time have been worked off.
+ */
+import { errnoName } from "../../../ffi/errno.ts";
+import { Flow, HAS_TIMEOUT, TIMEOUT } from "../../flow/flow.ts";
+import { type Result, refuse, succeed } from "../../result.ts";
+import { monotonicMs } from "../clock.ts";
+import type { Slice } from "../jobs.ts";
+import type { Node } from "../node.ts";
+import { eachKernelFlow } from "./table.ts";
+
+/** Who wants to know. The flows are valid during the call alone. */
+export interface Findings {
+  /** The kernel has it, the cache has not. */
+  missing(kernel: Flow, nowMs: number): void;
+  /** Both have it, and the kernel's says something else. */
+  changed(kernel: Flow, slot: number, nowMs: number): void;
+  /** The cache has it, the kernel has not; or the filter leaves it out now. */
+  dead(slot: number, nowMs: number): void;
+  /** Both have it: the kernel's timer, and what the cache makes of it. */
+  timer(slot: number, kernelSeconds: number, cachedSeconds: number, nowMs: number): void;
+}
+
+/** Another reread of the kernel began meanwhile and does the work. */
+export const SUPERSEDED = "superseded";
+
+const EVENTS_WAIT_MS = 1;
+
+/** Tells `findings` of each difference; why it ended early, if it did. */
+export function* compareKernel(node: Node, findings: Findings): Generator<Slice, Result<void>, void> {
+  return yield* new Comparison(node, findings).run();
+}
+
+class Comparison {
+  readonly #node: Node;
+  readonly #findings: Findings;
+  readonly #cached = new Flow();
+  /** Flows that differed at the first look. */
+  #suspects: Flow[] = [];
+  readonly #pass: number;
+  /** Why the kernel could not be asked. */
+  #errno = 0;
+
+  constructor(node: Node, findings: Findings) {
+    this.#node = node;
+    this.#findings = findings;
+    node.replica.internal.beginPass();
+    this.#pass = node.replica.internal.pass;
+  }
+
+  *run(): Generator<Slice, Result<void>, void> {
+    const shown = new Flow();
+    const dump = eachKernelFlow(shown, "comparing", (nowMs) => this.#look(shown, nowMs));
+    try {
+      for (;;) {
+        const step = dump.next();
+        if (step.done && !step.value.ok) return step.value;
+        if (this.#suspects.length > 0) yield* this.#confirmSuspects();
+        if (step.done || this.#over) break;
+        yield step.value;
+      }
+      if (!this.#over) yield* this.#confirmDead();
+    } finally {
+      dump.return(refuse(SUPERSEDED));
+    }
+    if (this.#errno !== 0) return refuse(`the kernel cannot be asked for flows: ${errnoName(this.#errno)}`);
+    return this.#superseded ? refuse(SUPERSEDED) : succeed(undefined);
+  }
+
+  get #superseded(): boolean {
+    return this.#node.replica.internal.pass !== this.#pass;
+  }
+
+  get #over(): boolean {
+    return this.#superseded || this.#errno !== 0;
+  }
+
+  #ask(): boolean {
+    this.#errno = -this.#node.lookup.ask();
+    return this.#errno === 0;
+  }
+
+  #look(shown: Flow, nowMs: number): void {
+    const found = this.#node.replica.compareEntry(shown);
+    if (found === "same") this.#agrees(shown, nowMs);
+    else if (found !== "ignored") this.#suspects.push(copyOf(shown));
+  }
+
+  #agrees(kernel: Flow, nowMs: number): void {
+    const { internal } = this.#node.replica;
+    const slot = internal.find(kernel);
+    internal.see(slot);
+    if (!kernel.has(HAS_TIMEOUT)) return;
+    internal.read(slot, this.#cached, nowMs);
+    this.#findings.timer(slot, kernel.words[TIMEOUT], this.#cached.words[TIMEOUT], nowMs);
+  }
+
+  /** Until every event has been worked off that the kernel had raised before. */
+  *#eventsRead(): Generator<Slice, void, void> {
+    const sinceMs = monotonicMs();
+    while (this.#node.state.eventsReadMs <= sinceMs) yield EVENTS_WAIT_MS;
+  }
+
+  *#confirmSuspects(): Generator<Slice, void, void> {
+    const suspects = this.#suspects;
+    this.#suspects = [];
+    const { lookup, replica } = this.#node;
+    yield* this.#eventsRead();
+    for (let next = 0; next < suspects.length && !this.#over; ) {
+      for (; next < suspects.length && lookup.hasRoom(); next++) {
+        const found = replica.compareEntry(suspects[next]);
+        if (found === "same") this.#agrees(suspects[next], monotonicMs());
+        else if (found !== "ignored") lookup.add(suspects[next]);
+      }
+      if (this.#ask()) for (let i = 0; i < lookup.asked; i++) this.#judge(lookup.found(i));
+      yield 0;
+    }
+  }
+
+  /** A flow that differed, as the kernel has it now; undefined: it has ended meanwhile. */
+  #judge(kernel: Flow | undefined): void {
+    if (kernel === undefined) return;
+    const { replica } = this.#node;
+    const nowMs = monotonicMs();
+    const found = replica.compareEntry(kernel);
+    if (found === "same") this.#agrees(kernel, nowMs);
+    else if (found === "missing") this.#findings.missing(kernel, nowMs);
+    else if (found === "different") {
+      const slot = replica.internal.find(kernel);
+      replica.internal.see(slot);
+      this.#findings.changed(kernel, slot, nowMs);
+    }
+  }
+
+  *#confirmDead(): Generator<Slice, void, void> {
+    const { lookup, replica } = this.#node;
+    const { internal } = replica;
+    const slots: number[] = [];
+    for (let next = internal.nextUnseen(0); next >= 0 && !this.#over; ) {
+      slots.length = 0;
+      for (; next >= 0 && lookup.hasRoom(); next = internal.nextUnseen(next + 1)) {
+        internal.read(next, this.#cached, monotonicMs());
+        lookup.add(this.#cached);
+        slots.push(next);
+      }
+      if (!this.#ask()) return;
+      const gone = slots.filter((slot, i) => this.#isGone(slot, lookup.found(i)));
+      if (gone.length > 0) yield* this.#eventsRead();
+      if (this.#superseded) return;
+      for (const slot of gone) if (internal.isUnseen(slot)) this.#findings.dead(slot, monotonicMs());
+      yield 0;
+    }
+  }
+
+  /** Whether the kernel's answer says so about a flow that the dump lacked. */
+  #isGone(slot: number, kernel: Flow | undefined): boolean {
+    if (kernel === undefined || this.#node.replica.compareEntry(kernel) === "ignored") return true;
+    this.#node.replica.internal.see(slot);
+    this.#judge(kernel);
+    return false;
+  }
+}
+
+function copyOf(flow: Flow): Flow {
+  const copy = new Flow();
+  copy.copyFrom(flow);
+  return copy;
+}
