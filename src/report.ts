@@ -14,8 +14,9 @@ export interface StatusReport {
   readonly pid: number;
   readonly uptimeSeconds: number;
   readonly role: Role;
-  /** This node holds all that its peer has. */
+  /** This node holds all that its peer has; and why, or why not. */
   readonly ready: boolean;
+  readonly readyReason: string;
   /** Flows in the internal and in the external cache. */
   readonly internal: number;
   readonly external: number;
@@ -164,6 +165,46 @@ export interface RestoreTimersReport {
   readonly failed: number;
 }
 
+/** A flow that kernel and internal cache do not agree on. */
+export interface FlowDifference {
+  /** missing: the cache lacks it. dead: the kernel has it no more. */
+  readonly what: "missing" | "changed" | "dead" | "timer";
+  /** As `ctsync dump` prints it. */
+  readonly flow: string;
+  /** What differs, by the names of `dump --format json`. */
+  readonly fields: readonly { readonly field: string; readonly kernel: string; readonly cache: string }[];
+}
+
+/** Whether a peer's external cache is our internal one. */
+export interface PeerVerdict {
+  readonly address: string;
+  /** unprovable: it exchanges no digests, as a conntrackd or a ctsync without a key. */
+  readonly state: "equal" | "differs" | "unprovable" | "silent";
+  /** What the comparison was over, and how many parts of the table differed in the last one. */
+  readonly flows: number;
+  readonly differing: number;
+}
+
+export interface VerifyReport {
+  readonly inSync: boolean;
+  /** Flows of the internal cache. */
+  readonly flows: number;
+  readonly missing: number;
+  readonly changed: number;
+  readonly dead: number;
+  readonly timers: number;
+  /** The first of them. */
+  readonly differences: readonly FlowDifference[];
+  readonly peers: readonly PeerVerdict[];
+}
+
+/** The answer of `GET /v1/ready`. */
+export interface ReadyReport {
+  readonly ready: boolean;
+  /** Why, or why not: a sentence. */
+  readonly reason: string;
+}
+
 export type NotifyRole = Exclude<Role, "unknown">;
 
 export interface NotifyStep {
@@ -198,6 +239,7 @@ export interface Replies {
   readonly "reset-timers": ResetTimersReport;
   readonly notify: NotifyReport;
   readonly rekey: RekeyReport;
+  readonly verify: VerifyReport;
   readonly stop: StopReport;
 }
 
@@ -212,6 +254,7 @@ export interface Orders {
   readonly notify: { readonly role: NotifyRole; readonly instance?: string; readonly priority?: number };
   /** The key file's text; `force`: even if the peer still sends with a key that is not in it. */
   readonly rekey: { readonly keys: string; readonly force: boolean };
+  readonly verify: NoOrder;
   readonly stop: NoOrder;
 }
 type NoOrder = Readonly<Record<string, never>>;

@@ -201,3 +201,44 @@ test("status --json is the daemon's object", async () => {
   expect([code, JSON.parse(stdout)]).toEqual([0, { internal: 3, external: 4 }]);
   expect(daemon.received).toEqual([{ method: "GET", path: "/v1/status", body: null }]);
 });
+
+const EQUAL = { inSync: true, flows: 3, missing: 0, changed: 0, dead: 0, timers: 0, differences: [] };
+const peer = (state: string, differing = 0) => [{ address: "10.0.9.2", state, flows: 3, differing }];
+
+test.each([
+  [
+    "equal everywhere",
+    { ...EQUAL, peers: peer("equal") },
+    0,
+    "in sync: 3 flows, the same in the kernel and in the internal cache\n" +
+      "in sync: 3 flows, the same in the internal cache and at the peer 10.0.9.2\n",
+  ],
+  [
+    "another peer's cache",
+    { ...EQUAL, inSync: false, peers: peer("differs", 2) },
+    1,
+    "in sync: 3 flows, the same in the kernel and in the internal cache\n" +
+      "differs: the peer 10.0.9.2 holds something else than the 3 flows here (2 parts of its table)\n",
+  ],
+  [
+    "another internal cache",
+    {
+      ...EQUAL,
+      inSync: false,
+      changed: 1,
+      dead: 2,
+      differences: [{ what: "changed", flow: "tcp", fields: [{ field: "mark", kernel: "7", cache: "none" }] }],
+      peers: peer("unprovable"),
+    },
+    1,
+    "differs: 1 flow different in the internal cache\n" +
+      "differs: 2 flows in the internal cache, and no more in the kernel\n" +
+      "  changed  tcp\n           mark: kernel 7, cache none\n  and 2 more differences\n" +
+      "not known: the peer 10.0.9.2 cannot prove what it holds, since the link has no key (it may be a conntrackd)\n",
+  ],
+] as const)("verify: %s", async (_, value, code, stdout) => {
+  using daemon = new TestDaemon(() => lines({ progress: "comparing", done: 1 }, { ok: true, value }));
+  expect(await ctsync("verify", "--socket", daemon.socket)).toEqual({ code, stdout, stderr: "" });
+  const json = await ctsync("verify", "--json", "--socket", daemon.socket);
+  expect([json.code, JSON.parse(json.stdout)]).toEqual([code, value]);
+});

@@ -4,12 +4,23 @@
  *   POST /v1/<command>   JSON body; the answer is lines of JSON: progress, then one result (report.ts)
  *   GET  /v1/dump        ?cache=internal|external&format=text|json: a line a flow
  *   GET  /v1/status      one JSON object
+ *   GET  /v1/ready       one JSON object: whether this node holds all that its peer has
  */
-import type { CommandName, FinalLine, FlushTarget, NotifyRole, Orders, ProgressLine, Replies } from "../report.ts";
+import type {
+  CommandName,
+  FinalLine,
+  FlushTarget,
+  NotifyRole,
+  Orders,
+  ProgressLine,
+  ReadyReport,
+  Replies,
+} from "../report.ts";
 import { monotonicMs } from "./clock.ts";
 import { dumpStream } from "./dump.ts";
 import type { Job } from "./jobs.ts";
 import type { Node } from "./node.ts";
+import { readiness } from "./readiness.ts";
 import { statusReport } from "./status.ts";
 import { commitAlone } from "./work/commit.ts";
 import { flush } from "./work/flush.ts";
@@ -18,6 +29,7 @@ import { notify } from "./work/notify.ts";
 import { bulk, request } from "./work/peers.ts";
 import { rekey } from "./work/rekey.ts";
 import { resync } from "./work/resync.ts";
+import { verify } from "./work/verify.ts";
 
 const FLUSH_TARGETS: readonly FlushTarget[] = ["internal", "external", "kernel", "caches"];
 const ROLES: readonly NotifyRole[] = ["master", "backup", "fault", "stop"];
@@ -66,6 +78,8 @@ export class Control {
     const [, version, command] = url.pathname.split("/");
     if (version !== "v1" || command === undefined) return refusal(404, `there is no ${url.pathname}`);
     if (incoming.method === "GET" && command === "status") return Response.json(statusReport(this.#node));
+    if (incoming.method === "GET" && command === "ready")
+      return Response.json(readiness(this.#node, monotonicMs()) satisfies ReadyReport);
     if (incoming.method === "GET" && command === "dump") {
       patiently();
       return this.#dump(url.searchParams);
@@ -123,6 +137,8 @@ export class Control {
         const { keys, force } = body as Partial<Orders["rekey"]>;
         return typeof keys === "string" ? rekey(node, keys, force === true) : "keys is the text of a key file";
       }
+      case "verify":
+        return verify(node);
       case "stop":
         return stop(node);
       default:

@@ -1,23 +1,22 @@
 /** The daemon's state as `ctsync status` shows it. */
 import type { AuditReport, Counters, PeerReport, StatusReport } from "../report.ts";
-import type { Session } from "../sync/session.ts";
 import { VERSION } from "../version.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Node } from "./node.ts";
-
-/** A living peer is heard sooner than this after our start, so until then a silent one may still be there. */
-const FIRST_WORD_MS = 3_500;
+import { readiness } from "./readiness.ts";
 
 export function statusReport(node: Node): StatusReport {
   const { replica, events, state } = node;
   const nowMs = monotonicMs();
   const change = state.lastRoleChange;
+  const { ready, reason } = readiness(node, nowMs);
   return {
     version: VERSION,
     pid: process.pid,
     uptimeSeconds: Math.floor((nowMs - node.startedMs) / 1_000),
     role: state.role,
-    ready: isReady(node, nowMs),
+    ready,
+    readyReason: reason,
     internal: replica.internal.count,
     external: replica.external.count,
     flowsMax: node.config.sync.flowsMax,
@@ -47,14 +46,6 @@ export function statusReport(node: Node): StatusReport {
     requests: state.requests,
     counters: counters(node),
   };
-}
-
-/** The kernel is read, and what was asked of the peer has come; a peer that nobody hears has nothing for us. */
-function isReady(node: Node, nowMs: number): boolean {
-  if (!node.state.started || node.state.suspect) return false;
-  const listened = nowMs - node.startedMs >= FIRST_WORD_MS;
-  const isGone = (session: Session): boolean => listened && session.peerState(nowMs) === "silent";
-  return node.replica.sessions.every((session) => session.requestDone || isGone(session));
 }
 
 function auditReport({ audit: { last } }: Node, nowMs: number): AuditReport | null {

@@ -40,14 +40,18 @@ export async function order<C extends CommandName>(
 }
 
 /** Something to read, such as `status`. The body is not read yet, and may be longer than memory. */
-export async function read(args: ClientArgs, path: string): Promise<Result<Response>> {
+export async function read(
+  args: ClientArgs,
+  path: string,
+  silenceMaxSeconds = SILENCE_MAX_SECONDS,
+): Promise<Result<Response>> {
   const socket = socketPath(args);
-  const silence = new Silence(SILENCE_MAX_SECONDS * 1000);
+  const silence = new Silence(silenceMaxSeconds * 1000);
   try {
     const response = await fetch(`http://ctsync/v1/${path}`, { unix: socket, signal: silence.signal });
     return response.ok ? succeed(response) : refuse(await errorOf(response));
   } catch (error) {
-    return refuse(unreachable(socket, error));
+    return refuse(unreachable(socket, error, silenceMaxSeconds));
   } finally {
     silence.over();
   }
@@ -86,9 +90,9 @@ const RESTART = "Restart it with: systemctl restart ctsync";
 const START = "Start it with: systemctl start ctsync";
 
 /** Why the daemon behind `socket` did not answer, and what to do. */
-export function unreachable(socket: string, error: unknown): string {
+export function unreachable(socket: string, error: unknown, silenceMaxSeconds = SILENCE_MAX_SECONDS): string {
   if (error instanceof SilenceError) {
-    return `the daemon at ${socket} has not answered for ${SILENCE_MAX_SECONDS} seconds. ${RESTART}`;
+    return `the daemon at ${socket} has not answered for ${silenceMaxSeconds} seconds. ${RESTART}`;
   }
   const { code, name } = error as { readonly code?: string; readonly name?: string };
   switch (code) {

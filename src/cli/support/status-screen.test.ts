@@ -8,6 +8,7 @@ const STATUS: StatusReport = {
   uptimeSeconds: 93_600,
   role: "master",
   ready: true,
+  readyReason: "this node is primary, and the connections are in its kernel",
   internal: 12_345,
   external: 0,
   flowsMax: 1_048_576,
@@ -34,7 +35,7 @@ test("a healthy master", () => {
     `
 ctsync    0.1.0, pid 4711, up 1 d 2 h
 role      master, for 5 min (the change took 42 ms)
-ready     yes: holds all that the peer has
+ready     yes: this node is primary, and the connections are in its kernel
 internal  12,345 of at most 1,048,576 flows
 external  0 of at most 1,048,576 flows
 peer      10.0.9.2 connected, last heard 412 ms ago
@@ -56,6 +57,7 @@ test("a node in trouble says so", () => {
     ...STATUS,
     role: "unknown",
     ready: false,
+    readyReason: "the peer 10.0.9.2 has not been heard yet",
     peer: { ...STATUS.peer, state: "silent", lastHeardMs: null },
     link: { ...STATUS.link, up: false },
     kernel: { ...STATUS.kernel, suspect: true },
@@ -64,7 +66,7 @@ test("a node in trouble says so", () => {
     counters: {},
   });
   expect(screen).toContain("unknown: keepalived has said nothing since the start");
-  expect(screen).toContain("no: does not hold all that the peer has yet");
+  expect(screen).toContain("no: the peer 10.0.9.2 has not been heard yet");
   expect(screen).toContain("10.0.9.2 silent, never heard");
   expect(screen).toContain("eth2 DOWN");
   expect(screen).toContain("events were lost");

@@ -10,7 +10,7 @@ export function statusScreen(status: StatusReport): string {
   const rows: Row[] = [
     ["ctsync", `${status.version}, pid ${status.pid}, up ${durationText(status.uptimeSeconds * 1000)}`],
     ["role", roleText(status)],
-    ["ready", status.ready ? "yes: holds all that the peer has" : "no: does not hold all that the peer has yet"],
+    ["ready", `${status.ready ? "yes" : "no"}: ${status.readyReason}`],
     ["internal", `${grouped(status.internal)} of at most ${grouped(status.flowsMax)} flows`],
     ["external", `${grouped(status.external)} of at most ${grouped(status.flowsMax)} flows`],
     ["peer", `${status.peer.address} ${status.peer.state}, ${heardText(status.peer)}`],

@@ -1,0 +1,73 @@
+import { defineCommand } from "citty";
+import type { FlowDifference, PeerVerdict, VerifyReport } from "../report.ts";
+import { order } from "./support/control.ts";
+import { clientOptions } from "./support/options.ts";
+import { strict } from "./support/strict.ts";
+import { counted, fail } from "./support/terminal.ts";
+
+const args = {
+  json: { type: "boolean", description: "One JSON object, for programs" },
+  ...clientOptions,
+} as const;
+
+export default defineCommand({
+  meta: {
+    name: "verify",
+    description: `Compare the kernel's table, the internal cache, and the peer's external cache
+
+Changes nothing. Exit status 0: in sync. 1: something differs, or it could not be found out; the first twenty flows are
+named, with what differs. Each difference was seen twice, after every event of that time had been worked off. What a peer
+holds is proven by digests, which a conntrackd, or a link without a key, does not exchange.`,
+  },
+  args,
+  async run(context) {
+    if (!strict(context, args)) return;
+    const reply = await order(context.args, "verify", {});
+    if (!reply.ok) return fail(`ctsync verify: ${reply.error}`);
+    const report = reply.value;
+    console.log(context.args.json ? JSON.stringify(report) : verdictText(report));
+    if (!report.inSync) process.exitCode = 1;
+  },
+});
+
+/** The verdict in lines: the kernel and the internal cache first, then each peer. */
+function verdictText(report: VerifyReport): string {
+  return [...kernelText(report), ...report.peers.map((peer) => peerText(peer, report))].join("\n");
+}
+
+const WORDS = {
+  missing: "missing in the internal cache",
+  changed: "different in the internal cache",
+  dead: "in the internal cache, and no more in the kernel",
+  timer: "with another timer in the internal cache",
+} as const;
+
+function kernelText({ flows, missing, changed, dead, timers, differences }: VerifyReport): string[] {
+  const total = missing + changed + dead + timers;
+  if (total === 0) return [`in sync: ${counted(flows, "flow")}, the same in the kernel and in the internal cache`];
+  const kinds = { missing, changed, dead, timer: timers };
+  const lines = Object.entries(kinds).map(([what, count]) =>
+    count === 0 ? "" : `differs: ${counted(count, "flow")} ${WORDS[what as FlowDifference["what"]]}`,
+  );
+  const rest = total - differences.length;
+  const more = rest > 0 ? [`  and ${counted(rest, "more difference")}`] : [];
+  return [...lines.filter(Boolean), ...differences.map(differenceText), ...more];
+}
+
+function differenceText({ what, flow, fields }: FlowDifference): string {
+  const told = fields.map(({ field, kernel, cache }) => `${field}: kernel ${kernel}, cache ${cache}`).join("; ");
+  return `  ${what.padEnd(7)}  ${flow}${told === "" ? "" : `\n           ${told}`}`;
+}
+
+function peerText({ address, state, flows, differing }: PeerVerdict, report: VerifyReport): string {
+  switch (state) {
+    case "equal":
+      return `in sync: ${counted(flows, "flow")}, the same in the internal cache and at the peer ${address}`;
+    case "differs":
+      return `differs: the peer ${address} holds something else than the ${counted(report.flows, "flow")} here (${counted(differing, "part")} of its table)`;
+    case "silent":
+      return `differs: the peer ${address} is not heard, so nobody knows what it holds`;
+    case "unprovable":
+      return `not known: the peer ${address} cannot prove what it holds, since the link has no key (it may be a conntrackd)`;
+  }
+}

@@ -1,0 +1,57 @@
+/**
+ * Whether this node holds all that its peer has, and why: what `ctsync ready` tells keepalived.
+ *
+ * A primary is ready whatever happens to its cache: the connections are in its kernel, and another primary would be worse.
+ */
+import type { ReadyReport } from "../report.ts";
+import type { Session } from "../sync/session.ts";
+import type { Node } from "./node.ts";
+import { heldProof } from "./peer-proof.ts";
+
+/** A living peer is heard sooner than this after our start, so until then a silent one may still be there. */
+const FIRST_WORD_MS = 3_500;
+/** Two caches under load are equal now and then: so long ago is recent enough, whatever the last comparison said. */
+const PROOF_MS = 30_000;
+
+export function readiness(node: Node, nowMs: number): ReadyReport {
+  const { state, replica, config } = node;
+  if (!state.started) return no("the kernel's table has not been read yet");
+  if (state.role === "master") return yes("this node is primary, and the connections are in its kernel");
+  if (state.suspect) return no("the kernel dropped events, and its table is being read again");
+  if (replica.external.count >= config.sync.flowsMax)
+    return no(
+      `the external cache is full (sync.flows_max is ${config.sync.flowsMax}), so flows of the peer may be missing`,
+    );
+  for (let peer = 0; peer < replica.sessions.length; peer++) {
+    const reason = lacking(node, peer, nowMs);
+    if (reason !== undefined) return no(reason);
+  }
+  if (replica.sessions.every((session) => session.peerState(nowMs) === "silent"))
+    return yes(`${peersOf(node)} is not heard, so there is nothing that could be missing`);
+  return yes(`this node holds all that ${peersOf(node)} has`);
+}
+
+/** What of this peer's is not here yet. A peer that nobody hears has nothing for us. */
+function lacking(node: Node, peer: number, nowMs: number): string | undefined {
+  const session = node.replica.sessions[peer];
+  const address = node.links[peer].peer;
+  if (isGone(node, session, nowMs)) return undefined;
+  if (!session.requestDone)
+    return session.peerState(nowMs) === "silent"
+      ? `the peer ${address} has not been heard yet`
+      : `the peer ${address} has not sent all yet that it was asked for`;
+  const held = heldProof(node.replica, peer);
+  if (!held.supported || nowMs - held.equalMs <= PROOF_MS) return undefined;
+  const neverEqual = held.equalMs === Number.NEGATIVE_INFINITY;
+  if (!neverEqual && held.differing === 0) return undefined;
+  return neverEqual
+    ? `the peer ${address} and this node have not compared their caches yet`
+    : `the external cache differs from what the peer ${address} has (${held.differing} parts of it)`;
+}
+
+const isGone = (node: Node, session: Session, nowMs: number): boolean =>
+  nowMs - node.startedMs >= FIRST_WORD_MS && session.peerState(nowMs) === "silent";
+
+const peersOf = ({ links }: Node): string => `the peer ${links.map((link) => link.peer).join(", ")}`;
+const yes = (reason: string): ReadyReport => ({ ready: true, reason });
+const no = (reason: string): ReadyReport => ({ ready: false, reason });

@@ -1,0 +1,117 @@
+/**
+ * Verify: compares kernel, internal cache and the peer's external cache, and changes none of them.
+ *
+ * While events are lost and read again there is nothing to compare: the repair is waited for, and a comparison during
+ * which events were lost is done again.
+ */
+import { isWrongTimer } from "../../cache/timer-drift.ts";
+import { fieldDifferences } from "../../flow/differences.ts";
+import { Flow } from "../../flow/flow.ts";
+import { overlay } from "../../flow/merge.ts";
+import { flowLine } from "../../flow/text.ts";
+import type { FlowDifference, PeerVerdict, VerifyReport } from "../../report.ts";
+import { refuse, succeed } from "../../result.ts";
+import { monotonicMs } from "../clock.ts";
+import type { Job, Slice } from "../jobs.ts";
+import type { Node } from "../node.ts";
+import { proofOf, prove } from "../peer-proof.ts";
+import { compareKernel, type Findings } from "./compare.ts";
+
+const DIFFERENCES_MAX = 20;
+const ATTEMPTS = 3;
+/** How long a comparison with the peer may take. */
+const PROOF_MS = 10_000;
+const WAIT = { peerWaitMs: 5 } as const;
+
+export function* verify(node: Node): Job<VerifyReport> {
+  for (let attempt = 1; ; attempt++) {
+    while (node.state.suspect || node.state.rereading > 0) yield WAIT;
+    const { overruns } = node.events;
+    const seen = new Differences(node);
+    const compared = yield* compareKernel(node, seen);
+    if (!compared.ok) return refuse({ error: compared.error });
+    if (node.events.overruns !== overruns && attempt < ATTEMPTS) continue;
+    const peers: PeerVerdict[] = [];
+    for (let peer = 0; peer < node.links.length; peer++) peers.push(yield* verifyPeer(node, peer));
+    const { missing, changed, dead, timers } = seen.count;
+    const inSync =
+      missing + changed + dead + timers === 0 &&
+      peers.every(({ state }) => state === "equal" || state === "unprovable");
+    const flows = node.replica.internal.count;
+    return succeed({ inSync, flows, ...seen.count, differences: seen.list, peers });
+  }
+}
+
+function* verifyPeer(node: Node, peer: number): Generator<Slice, PeerVerdict, void> {
+  const { replica, links } = node;
+  const address = links[peer].peer;
+  const verdict = (state: PeerVerdict["state"]): PeerVerdict => {
+    const { flows, differing } = proofOf(replica, peer);
+    return { address, state, flows, differing };
+  };
+  const startMs = monotonicMs();
+  if (replica.sessions[peer].peerState(startMs) === "silent") return verdict("silent");
+  if (!proofOf(replica, peer).supported) return verdict("unprovable");
+  prove(replica, peer);
+  while (monotonicMs() - startMs < PROOF_MS) {
+    if (proofOf(replica, peer).equalMs >= startMs) return verdict("equal");
+    yield WAIT;
+  }
+  return verdict("differs");
+}
+
+/** Counts all, keeps the first. */
+class Differences implements Findings {
+  readonly count = { missing: 0, changed: 0, dead: 0, timers: 0 };
+  readonly list: FlowDifference[] = [];
+  readonly #node: Node;
+  readonly #cached = new Flow();
+  readonly #known = new Flow();
+
+  constructor(node: Node) {
+    this.#node = node;
+  }
+
+  missing(kernel: Flow): void {
+    this.count.missing++;
+    if (this.#hasRoom) this.list.push({ what: "missing", flow: flowLine(kernel, 0), fields: [] });
+  }
+
+  changed(kernel: Flow, slot: number, nowMs: number): void {
+    this.count.changed++;
+    if (!this.#hasRoom) return;
+    const { internal } = this.#node.replica;
+    internal.read(slot, this.#cached, nowMs);
+    this.#known.copyFrom(this.#cached);
+    overlay(this.#known.words, kernel.words);
+    const fields = fieldDifferences(this.#known, this.#cached, ["timeoutSeconds"]).map(({ field, left, right }) => ({
+      field,
+      kernel: left,
+      cache: right,
+    }));
+    this.list.push({ what: "changed", flow: flowLine(this.#cached, internal.ageSeconds(slot, nowMs)), fields });
+  }
+
+  dead(slot: number, nowMs: number): void {
+    this.count.dead++;
+    if (this.#hasRoom) this.list.push({ what: "dead", flow: this.#line(slot, nowMs), fields: [] });
+  }
+
+  timer(slot: number, kernelSeconds: number, cachedSeconds: number, nowMs: number): void {
+    if (this.#node.state.timersShortened || !isWrongTimer(kernelSeconds, cachedSeconds)) return;
+    this.count.timers++;
+    if (!this.#hasRoom) return;
+    const fields = [{ field: "timeoutSeconds", kernel: String(kernelSeconds), cache: String(cachedSeconds) }];
+    this.list.push({ what: "timer", flow: this.#line(slot, nowMs), fields });
+  }
+
+  get #hasRoom(): boolean {
+    return this.list.length < DIFFERENCES_MAX;
+  }
+
+  #line(slot: number, nowMs: number): string {
+    const { internal } = this.#node.replica;
+    internal.read(slot, this.#cached, nowMs);
+    return flowLine(this.#cached, internal.ageSeconds(slot, nowMs));
+  }
+}
