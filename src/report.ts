@@ -40,6 +40,12 @@ export interface PeerReport {
   readonly state: "connected" | "handshake" | "silent";
   /** Milliseconds since the last datagram of the peer; null when none came yet. */
   readonly lastHeardMs: number | null;
+  /** How long the oldest change has waited to be sent, or acknowledged, about; 0 when none waits. */
+  readonly lagMs: number;
+  /** Why the peer's external cache cannot be what it should be now; null: nothing is known against it. */
+  readonly dirty: string | null;
+  /** When that cache was last proven equal to our internal one; null: never, or the peer cannot prove it. */
+  readonly proof: { readonly secondsAgo: number; readonly flows: number } | null;
   /** Messages sent and not yet acknowledged, and messages waiting to be sent. */
   readonly unacknowledged: number;
   readonly queued: number;

@@ -1,7 +1,7 @@
 /** The commands that ask the daemon for work, against something that answers as the daemon does. */
 import { expect, test } from "bun:test";
 import { join } from "node:path";
-import { ctsync, lines, TestDaemon, TestDirectory } from "./test-daemon.ts";
+import { ctsync, lines, MAIN, TestDaemon, TestDirectory } from "./test-daemon.ts";
 
 const FAILURES = [
   { errno: "ENOENT", reason: "the helper is not loaded", count: 1 },
@@ -241,4 +241,32 @@ test.each([
   expect(await ctsync("verify", "--socket", daemon.socket)).toEqual({ code, stdout, stderr: "" });
   const json = await ctsync("verify", "--json", "--socket", daemon.socket);
   expect([json.code, JSON.parse(json.stdout)]).toEqual([code, value]);
+});
+
+test("stats: a line a counter, zeros too", async () => {
+  const counters = { kernel: { received: 1200, overruns: 0 }, audit: { passes: 7 } };
+  using daemon = new TestDaemon(() => Response.json({ counters }));
+  expect(await ctsync("stats", "--socket", daemon.socket)).toEqual({
+    code: 0,
+    stdout: "kernel.received  1200\nkernel.overruns     0\naudit.passes        7\n",
+    stderr: "",
+  });
+  expect(JSON.parse((await ctsync("stats", "--json", "--socket", daemon.socket)).stdout)).toEqual(counters);
+});
+
+test("status --watch shows what is new each second, without a terminal one below the other, and ends at SIGINT", async () => {
+  let uptimeSeconds = 0;
+  using daemon = new TestDaemon(() => Response.json({ error: `asked ${++uptimeSeconds} times` }, { status: 503 }));
+  const child = Bun.spawn([...MAIN, "status", "--watch", "--socket", daemon.socket], {
+    stdout: "pipe",
+    stdin: "ignore",
+  });
+  let text = "";
+  for await (const chunk of child.stdout) {
+    text += new TextDecoder().decode(chunk);
+    if (text.includes("asked 2 times")) child.kill("SIGINT");
+  }
+  expect(text).toBe("ctsync status: asked 1 times\n\nctsync status: asked 2 times\n\n");
+  expect(await child.exited).toBe(0);
+  expect((await ctsync("status", "--watch", "--json")).code).toBe(2);
 });

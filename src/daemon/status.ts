@@ -3,6 +3,7 @@ import type { AuditReport, Counters, PeerReport, StatusReport } from "../report.
 import { VERSION } from "../version.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Node } from "./node.ts";
+import { proofOf } from "./peer-proof.ts";
 import { readiness } from "./readiness.ts";
 
 export function statusReport(node: Node): StatusReport {
@@ -61,11 +62,29 @@ function peerReport(node: Node, nowMs: number): PeerReport {
     address: node.links[0].peer,
     state: session.peerState(nowMs),
     lastHeardMs: Number.isFinite(session.heardMs) ? Math.round(nowMs - session.heardMs) : null,
+    lagMs: Math.round(session.lagMs(nowMs)),
+    dirty: dirtyReason(node, 0),
+    proof: proofReport(node, 0, nowMs),
     unacknowledged: session.unacknowledged,
     queued: session.queued,
     resent: resent ?? 0,
     lost: lost ?? 0,
   };
+}
+
+/** What the peer is known to lack, or to hold wrongly. */
+function dirtyReason({ state, replica }: Node, peer: number): string | null {
+  if (state.suspect) return "events of the kernel were lost, and its table is being read again";
+  if (!replica.sessions[peer].bulkDone) return "the peer has not acknowledged all yet that it is sent as a whole";
+  const { supported, differing } = proofOf(replica, peer);
+  if (supported && differing > 0) return `${differing} parts of the peer's table differed at the last comparison`;
+  return null;
+}
+
+function proofReport({ replica }: Node, peer: number, nowMs: number): PeerReport["proof"] {
+  const { supported, equalMs, flows } = proofOf(replica, peer);
+  if (!supported || !Number.isFinite(equalMs)) return null;
+  return { secondsAgo: Math.floor((nowMs - equalMs) / 1_000), flows };
 }
 
 function counters(node: Node): Counters {

@@ -17,6 +17,7 @@ import {
   FLAG_RESYNC,
 } from "../wire/header.ts";
 import { HeldAcks } from "./held-acks.ts";
+import { Lag } from "./lag.ts";
 import { Receiver } from "./receiver.ts";
 import { Sender, type SenderLimits } from "./sender.ts";
 import { isBefore } from "./serial.ts";
@@ -41,6 +42,7 @@ export class Ftfw implements Session {
   readonly #sender: Sender;
   readonly #receiver: Receiver;
   readonly #held = new HeldAcks();
+  readonly #lag = new Lag();
   #hello: "init" | "say" | "done" = "init";
   #oweHelloBack = false;
   /** The last message of the peer said HELLO; nothing heard yet counts as that. */
@@ -70,6 +72,10 @@ export class Ftfw implements Session {
 
   get queued(): number {
     return this.#sender.data.length;
+  }
+
+  lagMs(nowMs: number): number {
+    return this.#lag.milliseconds(nowMs);
   }
 
   get heardMs(): number {
@@ -140,6 +146,7 @@ export class Ftfw implements Session {
   tick(nowMs: number): void {
     if (this.requestDone && this.#dropped === this.#droppedBefore) this.#requestsAnswered = this.#requests;
     this.#releaseHeld();
+    this.#lag.look(this.#sender, nowMs);
     this.#unstall(nowMs);
     const answering = nowMs - this.#flowHeardMs < SILENT_MS;
     this.#counters.overdue +=

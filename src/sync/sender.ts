@@ -8,6 +8,7 @@
  */
 import { FLAG_ACK, FLAG_ALIVE, FLAG_NACK, FLAG_RESYNC } from "../wire/header.ts";
 import { Bulk } from "./bulk.ts";
+import type { Outstanding } from "./lag.ts";
 import { Parked } from "./parked.ts";
 import { WordQueue } from "./queue.ts";
 import { CONTROL, isControl, NOTHING, ResendRing, slotOf } from "./resend-ring.ts";
@@ -37,7 +38,7 @@ export interface SenderLimits {
   readonly inFlightMax: number;
 }
 
-export class Sender {
+export class Sender implements Outstanding {
   readonly data: WordQueue;
   readonly bulk = new Bulk();
   readonly counters = { resent: 0, controlDropped: 0, questionsDropped: 0 };
@@ -73,6 +74,30 @@ export class Sender {
 
   get unacknowledged(): number {
     return this.#ring.count;
+  }
+
+  get waiting(): number {
+    return this.data.length;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get queueEnd(): number {
+    return this.data.end;
+  }
+
+  hasLeft(queueEnd: number): boolean {
+    return this.data.passed(queueEnd);
+  }
+
+  get oldestSeq(): number {
+    return this.#ring.oldest;
+  }
+
+  get nextSeq(): number {
+    return this.#ring.end;
   }
 
   get hasControl(): boolean {

@@ -62,5 +62,7 @@ export interface Session {
   /** Messages sent that await their acknowledgement; flows that wait to be sent. */
   readonly unacknowledged: number;
   readonly queued: number;
+  /** How long the oldest change has waited to be sent or acknowledged, about; 0 when none waits. */
+  lagMs(nowMs: number): number;
   readonly counters: Readonly<Record<string, number>>;
 }

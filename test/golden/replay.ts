@@ -145,6 +145,9 @@ class Unreliable implements Session {
   peerState(): PeerState {
     return "connected";
   }
+  lagMs(): number {
+    return 0;
+  }
   changed(): void {}
   tick(): void {}
   bulk(): void {}

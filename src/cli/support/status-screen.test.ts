@@ -16,6 +16,9 @@ const STATUS: StatusReport = {
     address: "10.0.9.2",
     state: "connected",
     lastHeardMs: 412,
+    lagMs: 40,
+    dirty: null,
+    proof: { secondsAgo: 3, flows: 12_340 },
     unacknowledged: 3,
     queued: 0,
     resent: 7,
@@ -40,6 +43,8 @@ internal  12,345 of at most 1,048,576 flows
 external  0 of at most 1,048,576 flows
 peer      10.0.9.2 connected, last heard 412 ms ago
           3 unacknowledged, 0 queued, 7 resent, 0 lost
+          behind by 40 ms
+          proven equal over 12,340 flows 3 s ago
 link      eth2 up, 10.0.9.1 to 10.0.9.2, UDP port 3780, MTU 1500
           OPEN: it has no key, so whoever can send on it can add flows (see ctsync keygen)
 kernel    1,234,567 events, 1 overruns, buffer 2 MiB
@@ -58,7 +63,7 @@ test("a node in trouble says so", () => {
     role: "unknown",
     ready: false,
     readyReason: "the peer 10.0.9.2 has not been heard yet",
-    peer: { ...STATUS.peer, state: "silent", lastHeardMs: null },
+    peer: { ...STATUS.peer, state: "silent", lastHeardMs: null, lagMs: 0, dirty: "some reason", proof: null },
     link: { ...STATUS.link, up: false },
     kernel: { ...STATUS.kernel, suspect: true },
     lastRoleChange: null,
@@ -68,6 +73,9 @@ test("a node in trouble says so", () => {
   expect(screen).toContain("unknown: keepalived has said nothing since the start");
   expect(screen).toContain("no: the peer 10.0.9.2 has not been heard yet");
   expect(screen).toContain("10.0.9.2 silent, never heard");
+  expect(screen).toContain("\n          dirty: some reason\n");
+  expect(screen).not.toContain("proven equal");
+  expect(screen).not.toContain("behind by");
   expect(screen).toContain("eth2 DOWN");
   expect(screen).toContain("events were lost");
   expect(screen).not.toContain("counters");

@@ -15,6 +15,7 @@ export function statusScreen(status: StatusReport): string {
     ["external", `${grouped(status.external)} of at most ${grouped(status.flowsMax)} flows`],
     ["peer", `${status.peer.address} ${status.peer.state}, ${heardText(status.peer)}`],
     ["", queueText(status.peer)],
+    ...standingText(status.peer).map((text): Row => ["", text]),
     [
       "link",
       `${link.interface} ${link.up ? "up" : "DOWN"}, ${link.local} to ${link.peer}, UDP port ${link.port}, MTU ${link.mtuBytes}`,
@@ -61,6 +62,16 @@ function sealText({ seal }: LinkReport): string {
 const queueText = (peer: PeerReport): string =>
   `${grouped(peer.unacknowledged)} unacknowledged, ${grouped(peer.queued)} queued, ` +
   `${grouped(peer.resent)} resent, ${grouped(peer.lost)} lost`;
+
+/** What is to be said of how far the peer has all: nothing, when it is not behind and cannot prove it. */
+function standingText({ lagMs, dirty, proof }: PeerReport): string[] {
+  const lines: string[] = [];
+  if (lagMs > 0) lines.push(`behind by ${durationText(lagMs)}`);
+  if (dirty !== null) lines.push(`dirty: ${dirty}`);
+  if (proof !== null)
+    lines.push(`proven equal over ${grouped(proof.flows)} flows ${durationText(proof.secondsAgo * 1000)} ago`);
+  return lines;
+}
 
 function auditText({ secondsAgo, milliseconds, missing, changed, dead, timers }: AuditReport): string {
   const found = countedText({ missing, changed, dead, timers }, countFirst);
