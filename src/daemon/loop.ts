@@ -26,10 +26,11 @@ const EVENTS_LEAST = 16;
 const DATAGRAMS_LEAST = 2;
 /** What Bun has without a descriptor, its timers, is looked at this often; all of it where its descriptor is not found. */
 const BLIND_MS = 20;
-/** Timers of the replica are looked at this often while no datagram can be sent. */
-const UNSENDABLE_MS = 100;
 /** No wait is longer: what has no descriptor is looked at. */
 const WAIT_MS_MAX = 1_000;
+
+/** Whoever has something to say, and no way to say it, is looked at no more often. */
+const MUTE_MS = 100;
 
 const EVENTS = 1;
 const BUN = 2;
@@ -132,10 +133,15 @@ export class Loop {
     if (this.#parts.clients()) dueMs = nowMs + 1;
     if (this.#gather.busy) dueMs = Math.min(dueMs, this.#gather.dueMs);
     for (const link of links) dueMs = Math.min(dueMs, link.dueMs);
-    // What is due for a peer that cannot be told anything now is looked at, but not all the time.
-    const patienceMs = links.some((link) => link.maySend) ? 0 : nowMs + UNSENDABLE_MS;
-    dueMs = Math.min(dueMs, jobs.dueMs, this.#parts.systemd.dueMs, Math.max(replica.nextDueMs(nowMs), patienceMs));
+    let replicaMs = replica.nextDueMs(nowMs);
+    if (links.every((link) => this.#isMute(link))) replicaMs = Math.max(replicaMs, nowMs + MUTE_MS);
+    dueMs = Math.min(dueMs, jobs.dueMs, replicaMs, this.#parts.systemd.dueMs);
     return Math.max(0, dueMs - nowMs);
+  }
+
+  /** Nothing can be sent now: epoll will say when it can, `tend`, or a peer that seals. */
+  #isMute(link: Link): boolean {
+    return !link.maySend || link.channel === undefined || (this.#watched[link.channel.fd] & EPOLLOUT) !== 0;
   }
 
   /** One turn, left to right. What epoll did not name by `waitedMs` was not there then. */

@@ -42,6 +42,19 @@ const WAITS_FOR_INTERFACE = "warning: waiting for the interface sync: it is not 
 const WAITS_FOR_ADDRESS =
   "warning: waiting for the address 10.0.9.1 on sync: give it to the interface, or correct link[0].local";
 
+test("while the interface is missing the daemon sleeps: it does not turn round what it cannot send", async () => {
+  await sides[0].namespace.ip("link delete dev sync");
+  const { process: daemon } = await start(sides[0]);
+  await daemon.waitForLine(/flows from the kernel/, DEADLINE_MS);
+  const before = await statusOf(sides[0]);
+  const passed = async () => {
+    const after = await statusOf(sides[0]);
+    return after.uptimeSeconds >= before.uptimeSeconds + 4 && after;
+  };
+  const after = await until(passed, DEADLINE_MS, "some seconds pass", 500);
+  expect(after.loop.turns - before.loop.turns).toBeLessThan(2_000); // 50,000 a second when it turns round.
+});
+
 test("an interface that comes later, its address later still, and its carrier last", async () => {
   await sides[0].namespace.ip("link delete dev sync");
   const { process: daemon } = await start(sides[0]);
