@@ -93,7 +93,9 @@ export class Firewall {
   }
 
   /** Starts keepalived and returns once it is BACKUP, as it always is first. `notify` is called at each transition, with keepalived's own arguments appended. */
-  async startKeepalived(options: Pick<KeepalivedSettings, "notify" | "notifyPer"> = {}): Promise<LabProcess> {
+  async startKeepalived(
+    options: Omit<KeepalivedSettings, "priority" | "advertSeconds" | "virtual"> = {},
+  ): Promise<LabProcess> {
     const virtual = (at: Side, router: number) => ({
       interface: at.interface,
       router,

@@ -19,6 +19,8 @@ export interface KeepalivedSettings {
   /** Command keepalived runs at each transition, with its own arguments appended; once for the group, or per instance. */
   readonly notify?: string | undefined;
   readonly notifyPer?: "group" | "instance" | undefined;
+  /** Command asked every fifth of a second whether this firewall may be primary; 60 points of priority less while it fails. */
+  readonly readyScript?: string | undefined;
 }
 
 function instance(name: string, address: VirtualAddress, settings: KeepalivedSettings): string {
@@ -39,8 +41,24 @@ ${notify}}
 `;
 }
 
+/** Times are ten times shorter than those that ctsync's help advises, and counts alike. */
+function readyScript({ readyScript }: KeepalivedSettings): string {
+  if (readyScript === undefined) return "";
+  return `vrrp_script ctsync_ready {
+  script "${readyScript}"
+  interval 0.2
+  timeout 2
+  rise 2
+  fall 5
+  weight -60
+  init_fail
+}
+`;
+}
+
 function configuration(settings: KeepalivedSettings): string {
   const notify = settings.notifyPer !== "instance" && settings.notify ? `  notify "${settings.notify}"\n` : "";
+  const track = settings.readyScript ? "  track_script {\n    ctsync_ready\n  }\n" : "";
   const names = Object.keys(settings.virtual);
   const instances = Object.entries(settings.virtual).map(([name, address]) => instance(name, address, settings));
   return `global_defs {
@@ -48,11 +66,11 @@ function configuration(settings: KeepalivedSettings): string {
   script_user root
   enable_script_security
 }
-vrrp_sync_group FIREWALL {
+${readyScript(settings)}vrrp_sync_group FIREWALL {
   group {
     ${names.join("\n    ")}
   }
-${notify}}
+${notify}${track}}
 ${instances.join("")}`;
 }
 
