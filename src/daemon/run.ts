@@ -14,7 +14,6 @@ import { AddressWatch, ownAddresses } from "../kernel/addresses.ts";
 import { KernelCommit } from "../kernel/commit.ts";
 import { KernelDelete } from "../kernel/delete.ts";
 import { KernelEvents } from "../kernel/events.ts";
-import { KernelExistence } from "../kernel/existence.ts";
 import { explain, type KernelError } from "../kernel/kernel-error.ts";
 import { KernelLookup } from "../kernel/lookup.ts";
 import { KernelTimers } from "../kernel/timers.ts";
@@ -141,8 +140,6 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
   if (!deletes.ok) return deletes;
   const timers = KernelTimers.open();
   if (!timers.ok) return timers;
-  const existence = KernelExistence.open();
-  if (!existence.ok) return existence;
   const lookup = KernelLookup.open();
   if (!lookup.ok) return lookup;
   const capped = events.value.bufferWarning(config.netlink.bufferBytes);
@@ -161,7 +158,6 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
     commit: commit.value,
     deletes: deletes.value,
     timers: timers.value,
-    existence: existence.value,
     lookup: lookup.value,
     links: config.links.map((link, i) => new Link(link, keys[i], log)),
     jobs: new Jobs(),
@@ -234,7 +230,10 @@ function readKernel(node: Node, systemd: Systemd): void {
     systemd.ready();
     void node.jobs.addIdle(rehearse(node.commit));
     const { auditSeconds } = node.config.sync;
-    if (auditSeconds > 0) void node.jobs.addIdle(audit(node, auditSeconds * 1_000));
+    if (auditSeconds > 0)
+      node.jobs.addIdle(audit(node, auditSeconds * 1_000)).catch((error: unknown) => {
+        node.log.error(`internal error in the audit, which ends: ${error instanceof Error ? error.stack : error}`);
+      });
   });
 }
 

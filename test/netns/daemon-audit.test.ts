@@ -50,9 +50,15 @@ async function passOver(side: Side): Promise<void> {
   await until(async () => (await auditOf(side)).passes! >= passes! + 2, DEADLINE_MS, "a whole pass");
 }
 
-test("flows that are older than any listener never raise an event: state, mark, timer and end are found all the same", async () => {
-  await sides[0].namespace.sysctl({ "net.netfilter.nf_conntrack_events": 2 });
-  insert(sides[0], flows(0, 600));
+/** Flows that never raise an event, as those that are older than any listener with nf_conntrack_events=2. */
+async function insertUnheard(side: Side, unheard: readonly f.Flow[], timeoutSeconds = 300): Promise<void> {
+  await side.namespace.sysctl({ "net.netfilter.nf_conntrack_events": 0 });
+  insert(side, unheard, timeoutSeconds);
+  await side.namespace.sysctl({ "net.netfilter.nf_conntrack_events": 1 });
+}
+
+test("of flows that never raise an event, state, mark, timer and end are found all the same", async () => {
+  await insertUnheard(sides[0], flows(0, 600));
   const [daemon] = await startPair(sides);
   await replicated(sides[0], sides[1]);
   const before = await eventsOf(sides[0]);
@@ -75,8 +81,7 @@ test("flows that are older than any listener never raise an event: state, mark, 
 
 test("flows that began while the kernel raised no events at all are found, and told to the peer", async () => {
   await startPair(sides);
-  await sides[0].namespace.sysctl({ "net.netfilter.nf_conntrack_events": 0 });
-  insert(sides[0], flows(0, 2_000));
+  await insertUnheard(sides[0], flows(0, 2_000));
   await replicated(sides[0], sides[1]);
   await passOver(sides[0]);
   expect(await auditOf(sides[0])).toMatchObject({ missing: 2_000, changed: 0, dead: 0 });

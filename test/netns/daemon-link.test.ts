@@ -52,7 +52,7 @@ test("while the interface is missing the daemon sleeps: it does not turn round w
     return after.uptimeSeconds >= before.uptimeSeconds + 4 && after;
   };
   const after = await until(passed, DEADLINE_MS, "some seconds pass", 500);
-  expect(after.loop.turns - before.loop.turns).toBeLessThan(2_000); // 50,000 a second when it turns round.
+  expect(after.loop.turns - before.loop.turns).toBeLessThan(2_000); // A million a second when it turns round.
 });
 
 test("an interface that comes later, its address later still, and its carrier last", async () => {
