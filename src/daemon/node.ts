@@ -4,7 +4,6 @@ import type { AddressFilter } from "../filter/address-filter.ts";
 import type { KernelCommit } from "../kernel/commit.ts";
 import type { KernelDelete } from "../kernel/delete.ts";
 import type { KernelEvents } from "../kernel/events.ts";
-import type { KernelExistence } from "../kernel/existence.ts";
 import type { KernelLookup } from "../kernel/lookup.ts";
 import type { KernelTimers } from "../kernel/timers.ts";
 import type { Replica } from "../replica.ts";
@@ -23,7 +22,6 @@ export interface Node {
   readonly commit: KernelCommit;
   readonly deletes: KernelDelete;
   readonly timers: KernelTimers;
-  readonly existence: KernelExistence;
   readonly lookup: KernelLookup;
   readonly links: readonly Link[];
   readonly jobs: Jobs;

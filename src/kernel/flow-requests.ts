@@ -1,5 +1,5 @@
 /**
- * One request a flow, many a batch: what deletion, timer changes and existence checks have in common.
+ * One request a flow, many a batch: what deletion and timer changes have in common.
  *
  * Each flow is named to the kernel by its original tuple and zone. Only refusals are reported, with the caller's tag.
  */

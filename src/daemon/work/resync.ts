@@ -4,10 +4,10 @@
  * Replication goes on meanwhile. An entry that the dump lacks is not dead yet, since a dump is not atomic: the kernel is
  * asked for each such flow by name.
  */
-import { Errno } from "../../../ffi/errno.ts";
+import { errnoName } from "../../../ffi/errno.ts";
 import { Flow } from "../../flow/flow.ts";
 import type { ResyncReport } from "../../report.ts";
-import { refuse, succeed } from "../../result.ts";
+import { type Result, refuse, succeed } from "../../result.ts";
 import { monotonicMs } from "../clock.ts";
 import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
@@ -35,24 +35,31 @@ function* reread(node: Node): Job<ResyncReport> {
   });
   if (!read.ok) return refuse({ error: read.error });
   const removed = yield* removeDead(node, flow);
-  return succeed({ read: read.value, created, updated, removed });
+  return removed.ok
+    ? succeed({ read: read.value, created, updated, removed: removed.value })
+    : refuse({ error: removed.error });
 }
 
-function* removeDead(node: Node, flow: Flow): Generator<Slice, number, void> {
-  const { internal } = node.replica;
+function* removeDead(node: Node, flow: Flow): Generator<Slice, Result<number>, void> {
+  const { lookup, replica } = node;
+  const { internal } = replica;
+  const slots: number[] = [];
   let removed = 0;
   for (let slot = internal.nextUnseen(0); slot >= 0; ) {
-    for (; slot >= 0 && node.existence.hasRoom(); slot = internal.nextUnseen(slot + 1)) {
+    slots.length = 0;
+    for (; slot >= 0 && lookup.hasRoom(); slot = internal.nextUnseen(slot + 1)) {
       internal.read(slot, flow, monotonicMs());
-      node.existence.add(flow, slot);
+      lookup.add(flow);
+      slots.push(slot);
     }
-    const refused = node.existence.flush();
-    for (let i = 0; i < refused; i++) {
-      if (node.existence.refusedErrno(i) !== Errno.ENOENT) continue;
-      node.replica.ended(node.existence.refusedTag(i));
+    const failure = lookup.ask();
+    if (failure < 0) return refuse(`the kernel cannot be asked for flows: ${errnoName(-failure)}`);
+    for (let i = 0; i < slots.length; i++) {
+      if (lookup.found(i) !== undefined) continue;
+      replica.ended(slots[i]);
       removed++;
     }
     yield 0;
   }
-  return removed;
+  return succeed(removed);
 }
