@@ -3,11 +3,12 @@
  *
  * A difference counts once a second look confirms it. What a dump shows may be a moment old, and an event about it may
  * wait unread: so a flow that differs is noted, all events of that time are worked off, and if it differs still, the
- * kernel is asked for it by name. A flow that the dump lacks is dead when the kernel, asked, does not know it, and is
+ * kernel is asked for it by name. Its answer counts if it is what the kernel showed before: a flow that changed in between
+ * is looked at once more. A flow that the dump lacks is dead when the kernel, asked, does not know it, and is
  * still in the cache when the events of that time have been worked off.
  */
 import { errnoName } from "../../../ffi/errno.ts";
-import { Flow, HAS_TIMEOUT, TIMEOUT } from "../../flow/flow.ts";
+import { FLOW_WORDS, Flow, HAS_TIMEOUT, TIMEOUT } from "../../flow/flow.ts";
 import { type Result, refuse, succeed } from "../../result.ts";
 import { monotonicMs } from "../clock.ts";
 import type { Slice } from "../jobs.ts";
@@ -30,6 +31,8 @@ export interface Findings {
 export const SUPERSEDED = "superseded";
 
 const EVENTS_WAIT_MS = 1;
+/** A flow that changed between two looks is looked at once more, this often at most. */
+const LOOKS_MAX = 4;
 
 /** Tells `findings` of each difference; why it ended early, if it did. */
 export function* compareKernel(node: Node, findings: Findings): Generator<Slice, Result<void>, void> {
@@ -107,33 +110,47 @@ class Comparison {
   }
 
   *#confirmSuspects(): Generator<Slice, void, void> {
-    const suspects = this.#suspects;
-    this.#suspects = [];
+    for (let look = 1; this.#suspects.length > 0 && look <= LOOKS_MAX && !this.#over; look++) {
+      const suspects = this.#suspects;
+      this.#suspects = [];
+      yield* this.#eventsRead();
+      yield* this.#lookAgain(suspects);
+    }
+    this.#suspects = []; // What never stands still has events that tell of it.
+  }
+
+  *#lookAgain(suspects: readonly Flow[]): Generator<Slice, void, void> {
     const { lookup, replica } = this.#node;
-    yield* this.#eventsRead();
+    const asked: Flow[] = [];
     for (let next = 0; next < suspects.length && !this.#over; ) {
+      asked.length = 0;
       for (; next < suspects.length && lookup.hasRoom(); next++) {
         const found = replica.compareEntry(suspects[next]);
         if (found === "same") this.#agrees(suspects[next], monotonicMs());
-        else if (found !== "ignored") lookup.add(suspects[next]);
+        else if (found !== "ignored") {
+          lookup.add(suspects[next]);
+          asked.push(suspects[next]);
+        }
       }
-      if (this.#ask()) for (let i = 0; i < lookup.asked; i++) this.#judge(lookup.found(i));
+      if (this.#ask()) for (let i = 0; i < asked.length; i++) this.#judge(asked[i], lookup.found(i));
       yield 0;
     }
   }
 
-  /** A flow that differed, as the kernel has it now; undefined: it has ended meanwhile. */
-  #judge(kernel: Flow | undefined): void {
-    if (kernel === undefined) return;
+  /** A flow that differed, as the kernel had it and as it has it now; undefined: it has ended meanwhile. */
+  #judge(before: Flow, now: Flow | undefined): void {
+    if (now === undefined) return;
     const { replica } = this.#node;
     const nowMs = monotonicMs();
-    const found = replica.compareEntry(kernel);
-    if (found === "same") this.#agrees(kernel, nowMs);
-    else if (found === "missing") this.#findings.missing(kernel, nowMs);
-    else if (found === "different") {
-      const slot = replica.internal.find(kernel);
+    const found = replica.compareEntry(now);
+    if (found === "same") this.#agrees(now, nowMs);
+    else if (found === "ignored") return;
+    else if (!sameButTimeout(before.words, now.words)) this.#suspects.push(copyOf(now));
+    else if (found === "missing") this.#findings.missing(now, nowMs);
+    else {
+      const slot = replica.internal.find(now);
       replica.internal.see(slot);
-      this.#findings.changed(kernel, slot, nowMs);
+      this.#findings.changed(now, slot, nowMs);
     }
   }
 
@@ -153,6 +170,7 @@ class Comparison {
       if (gone.length > 0) yield* this.#eventsRead();
       if (this.#superseded) return;
       for (const slot of gone) if (internal.isUnseen(slot)) this.#findings.dead(slot, monotonicMs());
+      if (this.#suspects.length > 0) yield* this.#confirmSuspects();
       yield 0;
     }
   }
@@ -161,9 +179,14 @@ class Comparison {
   #isGone(slot: number, kernel: Flow | undefined): boolean {
     if (kernel === undefined || this.#node.replica.compareEntry(kernel) === "ignored") return true;
     this.#node.replica.internal.see(slot);
-    this.#judge(kernel);
+    this.#look(kernel, monotonicMs());
     return false;
   }
+}
+
+function sameButTimeout(a: Uint32Array, b: Uint32Array): boolean {
+  for (let i = 0; i < FLOW_WORDS; i++) if (i !== TIMEOUT && a[i] !== b[i]) return false;
+  return true;
 }
 
 function copyOf(flow: Flow): Flow {
