@@ -44,10 +44,10 @@ const flows = (from: number, to: number, wanted: Partial<Parameters<typeof flowO
 const auditOf = async (side: Side) => (await statusOf(side)).counters.audit!;
 const eventsOf = async (side: Side) => (await statusOf(side)).counters.kernel!.received!;
 
-/** What is still to be seen once a pass that began later than now has come to its end. */
+/** A pass counts what it found once it has come to its end: until the one that is under way has. */
 async function passOver(side: Side): Promise<void> {
   const { passes } = await auditOf(side);
-  await until(async () => (await auditOf(side)).passes! >= passes! + 2, DEADLINE_MS, "a whole pass");
+  await until(async () => (await auditOf(side)).passes! > passes!, DEADLINE_MS, "the end of a pass");
 }
 
 /** Flows that never raise an event, as those that are older than any listener with nf_conntrack_events=2. */
@@ -85,7 +85,7 @@ test("flows that began while the kernel raised no events at all are found, and t
   await replicated(sides[0], sides[1]);
   await passOver(sides[0]);
   expect(await auditOf(sides[0])).toMatchObject({ missing: 2_000, changed: 0, dead: 0 });
-  expect((await statusOf(sides[0])).audit).toMatchObject({ flows: 2_000, missing: 0, changed: 0, dead: 0 });
+  expect((await statusOf(sides[0])).audit?.flows).toBe(2_000);
 });
 
 test("while events tell everything, the audit finds nothing, however much happens", async () => {
@@ -98,7 +98,7 @@ test("while events tell everything, the audit finds nothing, however much happen
   await passOver(sides[0]);
   await replicated(sides[0], sides[1]);
   expect(await auditOf(sides[0])).toMatchObject({ missing: 0, changed: 0, dead: 0 });
-  expect(daemon.process.output).not.toContain("audit: ");
+  expect(daemon.process.output).not.toContain("audit");
 });
 
 test("a pass gives way to a resync", async () => {
