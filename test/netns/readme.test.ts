@@ -99,7 +99,7 @@ const countersOf = ({ counters }: StatusReport): string[] =>
 /** Subject and name of each counter that docs/architecture.md has a row for. */
 async function explainedCounters(): Promise<string[]> {
   const text = await Bun.file(`${import.meta.dir}/../../docs/architecture.md`).text();
-  const rows = text.matchAll(/^\| (kernel|cache|wire|peer|link) \| `(\w+)` \| \S/gm);
+  const rows = text.matchAll(/^\| ([a-z]+) \| `(\w+)` \| \S/gm);
   return Array.from(rows, ([, subject, name]) => `${subject} ${name}`).sort();
 }
 
