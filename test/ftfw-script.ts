@@ -17,10 +17,11 @@ import {
 } from "../src/wire/header.ts";
 
 const KINDS = { ALIVE: FLAG_ALIVE, ACK: FLAG_ACK, NACK: FLAG_NACK, RESYNC: FLAG_RESYNC } as const;
-const LIMITS: FtfwLimits = { flowsMax: 64, resendQueue: 64, inFlightMax: 64, ackWindow: 300 };
+const LIMITS: FtfwLimits = { resendQueue: 64, inFlightMax: 64, ackWindow: 300 };
 
 export class Side implements SlotOwner {
   readonly session: Ftfw;
+  readonly slotsMax = 64;
   nowMs = 0;
   /** Slots of live flows. */
   live: readonly number[] = [];

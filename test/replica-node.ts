@@ -15,7 +15,7 @@ export class Node {
   nowMs = 1_000_000;
 
   constructor(firstSeq: number, flowsMax = 16) {
-    const limits = { flowsMax, resendQueue: 64, inFlightMax: 64, ackWindow: 300 };
+    const limits = { resendQueue: 64, inFlightMax: 64, ackWindow: 300 };
     this.replica = new Replica({
       flowsMax,
       filter: this.filter,

@@ -2,7 +2,7 @@
 import { Sender, type SenderLimits } from "../src/sync/sender.ts";
 import type { SlotOwner } from "../src/sync/session.ts";
 
-const LIMITS: SenderLimits = { flowsMax: 40, resendQueue: 16, inFlightMax: 1_000 };
+const LIMITS: SenderLimits = { resendQueue: 16, inFlightMax: 1_000 };
 
 export interface Sent {
   readonly seq: number;
@@ -14,6 +14,7 @@ export interface Sent {
 }
 
 export class Owner implements SlotOwner {
+  readonly slotsMax = 40;
   live: readonly number[] = [];
   readonly released: number[] = [];
   nextLive(from: number): number {

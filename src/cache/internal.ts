@@ -132,7 +132,11 @@ export class InternalCache {
 
   /** What the state towards peer number `peer` may see of this cache. */
   ownerFor(peer: number): SlotOwner {
-    return { nextLive: (from) => this.nextLive(from), release: (slot) => this.#release(slot, 1 << peer) };
+    return {
+      slotsMax: this.flowsMax,
+      nextLive: (from) => this.nextLive(from),
+      release: (slot) => this.#release(slot, 1 << peer),
+    };
   }
 
   /** One peer knows the newest state of the flow in `slot`. */

@@ -123,7 +123,7 @@ class RehearsedPair {
 }
 
 function rehearsedReplica(firstSeq: number): Replica {
-  const limits = { flowsMax: FLOWS, resendQueue: 2 * FLOWS, inFlightMax: FLOWS, ackWindow: 64 };
+  const limits = { resendQueue: 2 * FLOWS, inFlightMax: FLOWS, ackWindow: 64 };
   return new Replica({
     flowsMax: FLOWS,
     staleMs: 60_000,

@@ -5,6 +5,7 @@ import { ResendRing } from "./resend-ring.ts";
 import type { SlotOwner } from "./session.ts";
 
 const ownerOf = (slots: readonly number[]): SlotOwner => ({
+  slotsMax: 8,
   nextLive: (from) => slots.find((slot) => slot >= from) ?? -1,
   release: () => undefined,
 });

@@ -20,10 +20,7 @@ class Model {
   #released: number[] = [];
 
   constructor(firstSeq: number, inFlightMax: number) {
-    ({ sender: this.sender, owner: this.owner } = senderOf(
-      { flowsMax: FLOWS_MAX, resendQueue: RING_MESSAGES, inFlightMax },
-      firstSeq,
-    ));
+    ({ sender: this.sender, owner: this.owner } = senderOf({ resendQueue: RING_MESSAGES, inFlightMax }, firstSeq));
   }
 
   get end(): number {

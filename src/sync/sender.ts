@@ -30,8 +30,6 @@ const QUEUED = 1;
 const IN_FLIGHT = 2;
 
 export interface SenderLimits {
-  /** Slots of the internal cache. */
-  readonly flowsMax: number;
   /** Messages that the resend ring holds. */
   readonly resendQueue: number;
   /** Flows on their way at once: more would only fill the peer's socket buffer. */
@@ -66,10 +64,10 @@ export class Sender implements Outstanding {
     this.#inFlightMax = limits.inFlightMax;
     this.#ring = new ResendRing(limits.resendQueue, firstSeq);
     this.#ackedFrom = firstSeq;
-    this.data = new WordQueue(limits.flowsMax);
+    this.data = new WordQueue(owner.slotsMax);
     this.#control = new WordQueue(4 * limits.resendQueue);
-    this.#place = new Uint8Array(limits.flowsMax);
-    this.#seqOf = new Uint32Array(limits.flowsMax);
+    this.#place = new Uint8Array(owner.slotsMax);
+    this.#seqOf = new Uint32Array(owner.slotsMax);
   }
 
   get unacknowledged(): number {

@@ -11,8 +11,10 @@ export type Verdict = "deliver" | "late" | "badHeader";
 export type Sending = "nothing" | "data" | "control";
 export type PeerState = "handshake" | "connected" | "silent";
 
-/** The cache behind a session, by slot. */
+/** The caches behind a session, by slot. */
 export interface SlotOwner {
+  /** One past the highest slot there can be. */
+  readonly slotsMax: number;
   /** The first live slot from `from` on, or -1. */
   nextLive(from: number): number;
   /** The peer has acknowledged the newest state of the flow in `slot`. */

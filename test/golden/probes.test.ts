@@ -51,7 +51,7 @@ const aboutExpectations = (probe: Probe): boolean => probe.probe.startsWith("EXP
 
 describe("a replica in FTFW mode", () => {
   const probes = PROBES.filter((probe) => probe.mode === "FTFW" && !aboutExpectations(probe));
-  const limits = { flowsMax: 1024, resendQueue: 64, ackWindow: 300, inFlightMax: 64 };
+  const limits = { resendQueue: 64, ackWindow: 300, inFlightMax: 64 };
   const life = new Life((owner) => new Ftfw(limits, 1, owner));
   let nowMs = 0;
 

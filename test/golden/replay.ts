@@ -160,7 +160,6 @@ class Unreliable implements Session {
 export function beginLife(meta: Meta, all: readonly Happening[], at: number): Life {
   if (meta.mode !== "FTFW") return new Life(() => new Unreliable());
   const limits = {
-    flowsMax: FLOWS_MAX,
     resendQueue: Number(meta.modeopt.ResendQueueSize ?? RESEND_QUEUE),
     ackWindow: Number(meta.modeopt.ACKWindowSize ?? ACK_WINDOW),
     inFlightMax: FLOWS_MAX,

@@ -27,13 +27,17 @@ export interface WorldOptions extends Partial<Faults> {
   readonly backupIsPassive?: boolean;
 }
 
+interface NodeLimits extends FtfwLimits {
+  readonly flowsMax: number;
+}
+
 export class Node {
   readonly kernel: Kernel;
   readonly outbox = new Outbox();
   replica: Replica;
-  readonly #limits: FtfwLimits;
+  readonly #limits: NodeLimits;
 
-  constructor(limits: FtfwLimits, random: Random, site: number) {
+  constructor(limits: NodeLimits, random: Random, site: number) {
     this.#limits = limits;
     this.kernel = new Kernel(random, site);
     this.replica = this.start(0);
@@ -93,7 +97,7 @@ export class World {
 
   constructor(options: WorldOptions) {
     this.random = new Random(options.seed);
-    const limits: FtfwLimits = {
+    const limits: NodeLimits = {
       flowsMax: options.flowsMax ?? 256,
       resendQueue: options.resendQueue ?? 128,
       ackWindow: options.ackWindow ?? 20,
