@@ -15,7 +15,8 @@ export class ReplicaCounters {
     incomplete: 0,
     /** Dropped: a duplicate, or an original whose newer state has arrived. */
     late: 0,
-    expectationsIgnored: 0,
+    expectationsReceived: 0,
+    expectationsSent: 0,
     flowsReceived: 0,
     flowsSent: 0,
     controlsSent: 0,
@@ -27,9 +28,17 @@ export class ReplicaCounters {
     externalFull: 0,
     /** A destroy message for a flow that the external cache does not have. */
     externalUnknown: 0,
-    /** Flows of the external cache that ended while the peer's daemon was down (stale-flows.ts). */
+    /** Flows of the external cache that ended while the peer's daemon was down (stale-entries.ts). */
     externalStale: 0,
-    /** Ended flows that an absent peer was not told of, to make room. */
+    /** Ended flows and expectations that an absent peer was not told of, to make room. */
     destroysForgotten: 0,
+    /** Expectations whose master the filter leaves out. */
+    expectationsIgnored: 0,
+    /** Expectations, of the kernel or of the peer, that found no room in their cache. */
+    expectationsFull: 0,
+    /** Ends of expectations that the external cache does not have. */
+    expectationsUnknown: 0,
+    /** Expectations of the external cache that ended while the peer's daemon was down. */
+    expectationsStale: 0,
   };
 }

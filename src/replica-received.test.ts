@@ -1,6 +1,7 @@
 /** Every message that is received raises exactly one counter, and a bad one changes nothing else. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { expectationMessage, makeExpectation } from "../test/make-expectation.ts";
 import { give, keyOf, makeFlow } from "../test/make-flow.ts";
 import { type Bytes, viewOf } from "../test/outbound.ts";
 import { Node } from "../test/replica-node.ts";
@@ -76,7 +77,9 @@ describe("received messages", () => {
     ["incomplete", "no attributes", control(0, due).with(0, 0x10)],
     ["incomplete", "TCP without ports", noPorts],
     ["late", "a number that was passed", message(header.CT_NEW, 0, due - 1)],
-    ["expectationsIgnored", "an expectation", damaged(good, 0, 0x13)],
+    ["expectationsReceived", "an expectation", expectationMessage(header.EXP_NEW, due, makeExpectation(2000))],
+    ["badPayload", "an expectation with a flow's attributes", damaged(good, 0, 0x13)],
+    ["incomplete", "an expectation without attributes", control(0, due).with(0, 0x13)],
   ] as const)("%s alone counts %s, and what follows in the datagram is heard", (name, _, bad) => {
     const node = listening();
     const changed = counted(node, () => node.hears(bad));
@@ -112,7 +115,7 @@ describe("received messages", () => {
         .record({ at: fc.nat({ max: good.length - 1 }), value: fc.nat({ max: 255 }) })
         .map(({ at, value }) => damaged(good, at, value)),
     );
-    const outcomes = ["badHeader", "badPayload", "incomplete", "late", "expectationsIgnored", "flowsReceived"];
+    const outcomes = ["badHeader", "badPayload", "incomplete", "late", "expectationsReceived", "flowsReceived"];
     const node = listening(64);
     fc.assert(
       fc.property(fc.array(piece, { maxLength: 4 }), (pieces) => {

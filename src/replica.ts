@@ -10,19 +10,23 @@
 import { ExternalCache } from "./cache/external.ts";
 import { FlowHash } from "./cache/hash.ts";
 import { type Comparison, DEAD, FRESH, InternalCache } from "./cache/internal.ts";
-import { StaleFlows } from "./cache/stale-flows.ts";
+import { StaleEntries } from "./cache/stale-entries.ts";
 import type { AddressFilter } from "./filter/address-filter.ts";
+import type { Expectation } from "./flow/expectation.ts";
 import { Flow } from "./flow/flow.ts";
 import { ReplicaCounters } from "./replica-counters.ts";
+import { ReplicaExpectations } from "./replica-expectations.ts";
 import type { Session, SlotOwner } from "./sync/session.ts";
-import { decodeFlow } from "./wire/decode.ts";
+import { type Decoded, decodeFlow } from "./wire/decode.ts";
 import { encodeFlow, MESSAGE_MAX_BYTES } from "./wire/encode.ts";
+import { decodeExpectation } from "./wire/expectation.ts";
 import {
   CONTROL_BYTES,
   CT_DESTROY,
   CT_NEW,
   CT_UPDATE,
   CTL,
+  EXP_DESTROY,
   FLAG_ALIVE,
   FRAME_TRUNCATED,
   frameLength,
@@ -49,6 +53,8 @@ export type Entry = "ignored" | "full" | "known" | "created" | "updated";
 export interface ReplicaOptions {
   /** Flows that each cache holds. */
   readonly flowsMax: number;
+  /** Expectations that each cache holds; none where it is left out. */
+  readonly expectationsMax?: number;
   readonly filter: AddressFilter;
   /** How long flows are kept of which a peer that was asked for all it has did not tell. */
   readonly staleMs: number;
@@ -75,10 +81,11 @@ export interface Outbound {
 export class Replica {
   readonly internal: InternalCache;
   readonly external: ExternalCache;
+  readonly expectations: ReplicaExpectations;
   readonly sessions: readonly Session[];
   readonly counters = new ReplicaCounters();
   readonly #filter: AddressFilter;
-  readonly #stale: readonly StaleFlows[];
+  readonly #stale: readonly StaleEntries[];
   readonly #received = new Flow();
   readonly #sent = new Flow();
 
@@ -87,8 +94,14 @@ export class Replica {
     this.internal = new InternalCache(options.flowsMax, hash, options.sessions.length);
     this.external = new ExternalCache(options.flowsMax, hash);
     this.#filter = options.filter;
-    this.sessions = options.sessions.map((session, peer) => session(this.internal.ownerFor(peer)));
-    this.#stale = options.sessions.map((_, peer) => new StaleFlows(this.external, peer, options.staleMs));
+    this.expectations = new ReplicaExpectations(
+      { ...options, expectationsMax: options.expectationsMax ?? 0, peers: options.sessions.length },
+      this.internal,
+      this.counters,
+      () => this.sessions,
+    );
+    this.sessions = options.sessions.map((session, peer) => session(this.expectations.ownerFor(peer)));
+    this.#stale = options.sessions.map((_, peer) => new StaleEntries(this.external, peer, options.staleMs));
   }
 
   /** An event of our kernel: `kind` is EVENT_NEW, EVENT_UPDATE or EVENT_DESTROY. */
@@ -152,10 +165,11 @@ export class Replica {
       const { requests, requestsAnswered } = session;
       this.counters.cache.externalStale += this.#stale[peer].tick(requests, requestsAnswered, nowMs);
     }
+    this.expectations.tick(nowMs);
   }
 
   nextDueMs(nowMs: number): number {
-    let due = Number.POSITIVE_INFINITY;
+    let due = this.expectations.dueMs;
     for (const session of this.sessions) due = Math.min(due, session.nextDueMs(nowMs));
     for (const stale of this.#stale) due = Math.min(due, stale.dueMs);
     return due;
@@ -167,17 +181,19 @@ export class Replica {
     return false;
   }
 
-  /** Empties the internal cache, silently: the peers keep what they have. */
+  /** Empties the internal caches, silently: the peers keep what they have. How many flows there were. */
   flushInternal(): number {
     const flows = this.internal.count;
     for (const session of this.sessions) session.retain(() => false);
     this.internal.clear();
+    this.expectations.internal.clear();
     return flows;
   }
 
   flushExternal(): number {
     const flows = this.external.count;
     this.external.clear();
+    this.expectations.external.clear();
     return flows;
   }
 
@@ -203,7 +219,8 @@ export class Replica {
 
   /** Room for the living: a peer that was away too long is not told any more which flows ended. */
   #forgetDead(): void {
-    for (const session of this.sessions) session.retain((slot) => this.internal.lifeOf(slot) !== DEAD);
+    for (const session of this.sessions)
+      session.retain((slot) => this.expectations.isOurs(slot) || this.internal.lifeOf(slot) !== DEAD);
     for (let slot = this.internal.nextDead(0); slot >= 0; slot = this.internal.nextDead(slot + 1)) {
       this.internal.drop(slot);
       this.counters.cache.destroysForgotten++;
@@ -220,7 +237,14 @@ export class Replica {
     wire.messages++;
     const type = headerType(view, at);
     const seq = headerSeq(view, at);
-    const decoded = type <= CT_DESTROY ? decodeFlow(view, at, bytes, this.#received) : "ok";
+    let expectation: Expectation | undefined;
+    let decoded: Decoded = "ok";
+    if (type <= CT_DESTROY) decoded = decodeFlow(view, at, bytes, this.#received);
+    else if (type <= EXP_DESTROY) {
+      const read = decodeExpectation(view, at, bytes);
+      if (typeof read === "string") decoded = read;
+      else expectation = read;
+    }
     if (decoded !== "ok") {
       wire[decoded]++;
       session.unreadable(seq, nowMs);
@@ -234,9 +258,8 @@ export class Replica {
       wire[verdict]++;
       return;
     }
-    if (type === CTL) return;
-    if (type > CT_DESTROY) wire.expectationsIgnored++;
-    else this.#learn(type, peer, nowMs);
+    if (expectation !== undefined) this.expectations.learn(type, expectation, peer, nowMs);
+    else if (type !== CTL) this.#learn(type, peer, nowMs);
   }
 
   #learn(type: number, peer: number, nowMs: number): void {
@@ -280,6 +303,11 @@ export class Replica {
 
   #putFlow(session: Session, out: Outbound, at: number, nowMs: number): number {
     const { seq, flags, slot } = session.outgoing;
+    if (this.expectations.isOurs(slot)) {
+      const bytes = this.expectations.put(slot, out.view, at, nowMs);
+      putHeader(out.view, at, this.expectations.type, flags, bytes, seq);
+      return bytes;
+    }
     this.internal.read(slot, this.#sent, nowMs);
     const life = this.internal.lifeOf(slot);
     const type = life === DEAD ? CT_DESTROY : life === FRESH ? CT_NEW : CT_UPDATE;

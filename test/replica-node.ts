@@ -18,6 +18,7 @@ export class Node {
     const limits = { resendQueue: 64, inFlightMax: 64, ackWindow: 300 };
     this.replica = new Replica({
       flowsMax,
+      expectationsMax: 8,
       filter: this.filter,
       staleMs: 60_000,
       hashKey: [1, 2],

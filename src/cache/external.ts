@@ -18,7 +18,7 @@ export class ExternalCache {
   readonly #table: FlowTable;
   readonly #createdSeconds: Uint32Array;
   readonly #updatedSeconds: Uint32Array;
-  /** Which peer told of the flow last, and in which round (stale-flows.ts). */
+  /** Which peer told of the flow last, and in which round (stale-entries.ts). */
   readonly #peerOf: Uint8Array;
   readonly #roundOf: Uint8Array;
   /** The round of each peer. After 255 it starts over: a flow of an old round may then pass for one of this. */

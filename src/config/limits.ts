@@ -8,6 +8,9 @@ export interface Limit {
 /** Flows each of the two caches can hold; their memory grows as they fill. */
 export const FLOWS_MAX: Limit = { min: 16, max: 16_777_216, standard: 1_048_576 };
 
+/** Expectations each of the two caches holds: four times what the kernel itself allows by default. */
+export const EXPECTATIONS_MAX = 16_384;
+
 /** Messages kept for the peer until it acknowledges them. */
 export const RESEND_QUEUE_MESSAGES: Limit = { min: 16, max: 16_777_216, standard: 131_072 };
 

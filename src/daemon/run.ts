@@ -7,6 +7,7 @@ import { hasNetAdmin } from "../../ffi/capability.ts";
 import { errnoName } from "../../ffi/errno.ts";
 import { scheduleRealtime } from "../../ffi/scheduler.ts";
 import { readLinkKeys } from "../config/key-file.ts";
+import { EXPECTATIONS_MAX } from "../config/limits.ts";
 import type { LinkKeys } from "../config/link-key.ts";
 import type { Config } from "../config/load.ts";
 import { AddressFilter, type Network } from "../filter/address-filter.ts";
@@ -189,6 +190,7 @@ function makeReplica(config: Config, filter: AddressFilter): Replica {
   const firstSeq = firstSequence(Date.now());
   return new Replica({
     flowsMax: config.sync.flowsMax,
+    expectationsMax: EXPECTATIONS_MAX,
     staleMs: config.sync.purgeTimeoutSeconds * 1_000,
     filter,
     hashKey: [key[0], key[1]],

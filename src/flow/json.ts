@@ -114,10 +114,11 @@ function addProtocolDetails(flow: Flow, object: Json): void {
 function tuple(words: Uint32Array, proto: number, source: number, destination: number, ports: number): Json {
   const family = familyOf(proto);
   const object: Json = { src: addressText(words, source, family), dst: addressText(words, destination, family) };
-  return Object.assign(object, portsOf(l4protoOf(proto), ports));
+  return Object.assign(object, portsObject(l4protoOf(proto), ports));
 }
 
-function portsOf(l4proto: number, ports: number): Json {
+/** The two halves of a ports word by their names; nothing for protocols without. */
+export function portsObject(l4proto: number, ports: number): Json {
   const high = ports >>> 16;
   const low = ports & 0xffff;
   if (hasPorts(l4proto)) return { sport: high, dport: low };

@@ -1,5 +1,10 @@
 import { describe, expect, test } from "bun:test";
-import { decodeExpectation, type Expectation, expectationLine } from "./expectation.ts";
+import fc from "fast-check";
+import { arbitraryExpectation, expectationMessage, makeExpectation } from "../../test/make-expectation.ts";
+import { viewOf } from "../../test/outbound.ts";
+import type { Expectation } from "../flow/expectation.ts";
+import { expectationLine } from "../flow/expectation-text.ts";
+import { decodeExpectation } from "./expectation.ts";
 import { EXP_NEW, HEADER_BYTES, putHeader } from "./header.ts";
 
 const MASTER = "000c0000 c6120001 c6120002 00050002 06000000 00080003 00090015";
@@ -71,5 +76,48 @@ describe("a message is incomplete", () => {
     ["with addresses of both families", [...WHOLE, `00240001 ${"00".repeat(32)}`]],
   ])("%s", (_, attributes) => {
     expect(decode(...attributes)).toBe("incomplete");
+  });
+});
+
+describe("an expectation", () => {
+  /** The addresses of an IPv6 NAT tuple stay behind. */
+  const asCarried = (sent: Expectation): Expectation => {
+    if (sent.nat?.tuple.family !== 6) return sent;
+    const none = [0, 0, 0, 0];
+    return { ...sent, nat: { ...sent.nat, tuple: { ...sent.nat.tuple, source: none, destination: none } } };
+  };
+
+  test("is decoded as it was encoded, as far as conntrackd's format carries it", () => {
+    fc.assert(
+      fc.property(arbitraryExpectation(11), (sent) => {
+        const message = expectationMessage(EXP_NEW, 1, sent);
+        expect(message.length % 4).toBe(0);
+        expect(decodeExpectation(viewOf(message), 0, message.length)).toEqual(asCarried(sent));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("whose helper's name is too long goes without it", () => {
+    const message = expectationMessage(EXP_NEW, 1, makeExpectation(2000, { helper: "twelve-chars" }));
+    const { helper, ...rest } = makeExpectation(2000);
+    expect(helper).toBe("ftp");
+    expect(decodeExpectation(viewOf(message), 0, message.length)).toEqual(rest);
+  });
+
+  test("is never read past its end, whatever byte is flipped", () => {
+    fc.assert(
+      fc.property(arbitraryExpectation(11), fc.nat(), fc.nat({ max: 255 }), (sent, at, value) => {
+        const message = expectationMessage(EXP_NEW, 1, sent);
+        message[HEADER_BYTES + (at % (message.length - HEADER_BYTES))] = value;
+        const alone = decodeExpectation(viewOf(message), 0, message.length);
+        for (const filling of [0x00, 0xff]) {
+          const amid = new Uint8Array(message.length + 128).fill(filling);
+          amid.set(message, 64);
+          expect(decodeExpectation(viewOf(amid), 64, message.length)).toEqual(alone);
+        }
+      }),
+      { numRuns: 500 },
+    );
   });
 });

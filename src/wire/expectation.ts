@@ -1,16 +1,14 @@
 /**
- * Expectation messages (types 3-5): a connection that a helper announced and the kernel waits for.
+ * Expectation messages (types 3-5), read and written: byte for byte as conntrackd 1.4.7 builds them.
  *
- * An expectation names its master (the connection the helper watches), the tuple that is expected, and a mask saying
- * which parts of that tuple count. Behind NAT it also has the tuple to translate back to, and a direction. They are few,
- * so each becomes an object. An IPv6 NAT tuple comes without addresses, as the format has no attribute for them.
+ * An IPv6 NAT tuple has no addresses, and a helper's name has 11 characters at most, as the format has no place for more.
  * Source: conntrackd's synchronisation protocol, version 1, sections 6 and 8.
  */
-import { addressText } from "../flow/address.ts";
+import type { Expectation, ExpectationTuple } from "../flow/expectation.ts";
 import { hasPorts, IPPROTO_UDPLITE } from "../flow/flow.ts";
-import { portsText } from "../flow/text.ts";
 import { AttributeScan } from "./attributes.ts";
 import { HEADER_BYTES } from "./header.ts";
+import { putAddressPair, putAttributeHeader, putUint8, putUint32 } from "./put.ts";
 
 const EXP_MASTER = 0;
 const EXP_EXPECTED = 4;
@@ -24,6 +22,9 @@ const EXP_NAT_L4PROTO = 17;
 const EXP_NAT_DIR = 18;
 const EXP_HELPER = 19;
 const EXP_FN = 20;
+/** Characters that fit the attributes, besides the terminating zero. */
+const HELPER_MAX_CHARACTERS = 11;
+const FN_MAX_CHARACTERS = 27;
 /** The master, the expected tuple and the mask take four ids each: the first is for IPv4 addresses, then come these. */
 const IPV6_OFFSET = 1;
 const L4PROTO_OFFSET = 2;
@@ -33,35 +34,6 @@ const PORTS_OFFSET = 3;
 const EXPECTATION_PAYLOAD_BYTES: readonly number[] = [
   8, 32, 1, 4, 8, 32, 1, 4, 8, 32, 1, 4, 4, 4, 4, 8, 4, 1, 4, -12, -28,
 ];
-
-const EXPECT_PERMANENT = 1;
-const EXPECT_INACTIVE = 2;
-const EXPECT_USERSPACE = 4;
-
-/** One tuple, or a mask of one. Addresses are four 32-bit words, of which IPv4 uses the first. */
-export interface ExpectationTuple {
-  readonly family: 4 | 6;
-  readonly source: readonly number[];
-  readonly destination: readonly number[];
-  readonly l4proto: number;
-  /** Source port in the high half, destination port in the low one. */
-  readonly ports: number;
-}
-
-export interface Expectation {
-  readonly master: ExpectationTuple;
-  readonly expected: ExpectationTuple;
-  readonly mask: ExpectationTuple;
-  /** Absent when the sender commits with a timeout of its own. */
-  readonly timeoutSeconds?: number;
-  /** EXPECT_… bits. */
-  readonly flags: number;
-  readonly class: number;
-  readonly nat?: { readonly tuple: ExpectationTuple; readonly direction: "orig" | "reply" };
-  readonly helper?: string;
-  /** Name of the kernel function that sets the expected connection up. */
-  readonly expectfn?: string;
-}
 
 const found = new AttributeScan(EXPECTATION_PAYLOAD_BYTES);
 
@@ -145,24 +117,50 @@ function readString(view: DataView, id: number): string | undefined | null {
   return null;
 }
 
-/** conntrackd's line for a cached expectation, without a line end. `ageSeconds`: since it entered the cache. */
-export function expectationLine(expectation: Expectation, ageSeconds: number): string {
-  const { master, expected, mask, flags } = expectation;
-  const names: string[] = [];
-  if ((flags & EXPECT_PERMANENT) !== 0) names.push("PERMANENT");
-  if ((flags & EXPECT_INACTIVE) !== 0) names.push("INACTIVE");
-  if ((flags & EXPECT_USERSPACE) !== 0) names.push("USERSPACE");
-  return [
-    `proto=${expected.l4proto} ${tupleText(expected, "", expected.l4proto)}`,
-    tupleText(mask, "mask-", expected.l4proto),
-    tupleText(master, "master-", master.l4proto),
-    ...(names.length > 0 ? [names.join(",")] : []),
-    `class=${expectation.class}`,
-    ...(expectation.helper !== undefined ? [`helper=${expectation.helper}`] : []),
-    `[active since ${ageSeconds}s]`,
-  ].join(" ");
+/**
+ * Writes the attributes of `expectation` from `at + 8` on and returns the message's whole length in bytes, a multiple of 4;
+ * the 8 bytes at `at` are left to `putHeader`. `view` has MESSAGE_MAX_BYTES from `at` on.
+ */
+export function encodeExpectation(expectation: Expectation, view: DataView, at: number): number {
+  const { master, nat, helper, expectfn } = expectation;
+  // conntrackd asks the master's protocol whether any of the three tuples has ports.
+  const ports = hasPorts(master.l4proto) && master.l4proto !== IPPROTO_UDPLITE;
+  let end = putTuple(view, at + HEADER_BYTES, EXP_MASTER, master, ports);
+  end = putTuple(view, end, EXP_EXPECTED, expectation.expected, ports);
+  end = putTuple(view, end, EXP_MASK, expectation.mask, ports);
+  if (expectation.timeoutSeconds !== undefined) end = putUint32(view, end, EXP_TIMEOUT, expectation.timeoutSeconds);
+  end = putUint32(view, end, EXP_FLAGS, expectation.flags);
+  end = putUint32(view, end, EXP_CLASS, expectation.class);
+  if (nat !== undefined) end = putNat(view, end, nat);
+  if (helper !== undefined && helper.length <= HELPER_MAX_CHARACTERS) end = putString(view, end, EXP_HELPER, helper);
+  if (expectfn !== undefined && expectfn.length <= FN_MAX_CHARACTERS) end = putString(view, end, EXP_FN, expectfn);
+  return end - at;
 }
 
-const tupleText = (tuple: ExpectationTuple, prefix: string, l4proto: number): string =>
-  `${prefix}src=${addressText(tuple.source, 0, tuple.family)} ` +
-  `${prefix}dst=${addressText(tuple.destination, 0, tuple.family)}${portsText(l4proto, tuple.ports)}`;
+function putTuple(view: DataView, at: number, first: number, tuple: ExpectationTuple, ports: boolean): number {
+  at = putAddresses(view, at, first, tuple);
+  at = putUint8(view, at, first + L4PROTO_OFFSET, tuple.l4proto);
+  return ports ? putUint32(view, at, first + PORTS_OFFSET, tuple.ports) : at;
+}
+
+function putAddresses(view: DataView, at: number, idIpv4: number, tuple: ExpectationTuple): number {
+  pair.set(tuple.source);
+  pair.set(tuple.destination, 4);
+  return putAddressPair(view, at, idIpv4, tuple.family, pair, 0, 4);
+}
+const pair = new Uint32Array(new ArrayBuffer(8 * 4));
+
+function putNat(view: DataView, at: number, { tuple, direction }: NonNullable<Expectation["nat"]>): number {
+  if (tuple.family === 4) at = putAddresses(view, at, EXP_NAT_IPV4, tuple);
+  at = putUint8(view, at, EXP_NAT_L4PROTO, tuple.l4proto);
+  at = putUint32(view, at, EXP_NAT_PORTS, tuple.ports);
+  return putUint32(view, at, EXP_NAT_DIR, direction === "orig" ? 0 : 1);
+}
+
+/** With its terminating zero, and zeros up to a multiple of 4. */
+function putString(view: DataView, at: number, id: number, text: string): number {
+  putAttributeHeader(view, at, id, text.length + 1);
+  const end = at + 4 + ((text.length + 4) & ~3);
+  for (let i = 0; at + 4 + i < end; i++) view.setUint8(at + 4 + i, text.charCodeAt(i) & 0x7f);
+  return end;
+}

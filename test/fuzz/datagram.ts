@@ -6,13 +6,14 @@
  * message does depends on its own bytes alone. A read past a whole datagram throws, as its memory ends there.
  */
 import { AddressFilter } from "../../src/filter/address-filter.ts";
+import { expectationLine } from "../../src/flow/expectation-text.ts";
 import { Flow, HAS_HELPER, helperName, IPPROTO_UDP } from "../../src/flow/flow.ts";
 import { DECODED, decodeConntrack } from "../../src/kernel/ctnetlink.ts";
 import { CTNETLINK_HEADER_BYTES } from "../../src/kernel/ctnetlink-attributes.ts";
 import { EVENT_DESTROY, EVENT_NEW, Replica } from "../../src/replica.ts";
 import { Ftfw } from "../../src/sync/ftfw.ts";
 import { decodeFlow } from "../../src/wire/decode.ts";
-import { decodeExpectation, expectationLine } from "../../src/wire/expectation.ts";
+import { decodeExpectation } from "../../src/wire/expectation.ts";
 import { HEADER_BYTES, headerSeq } from "../../src/wire/header.ts";
 import { makeFlow } from "../make-flow.ts";
 import { type Bytes, Datagrams, viewOf } from "../outbound.ts";

@@ -2,6 +2,8 @@
  * Attributes by name, as the recordings' fX-messages.jsonl and the worked examples give them, and what they mean: the
  * flow, or the expectation, that a decoder must make of them. Written apart from `src/wire`, so that one checks the other.
  */
+
+import type { Expectation, ExpectationTuple } from "../../src/flow/expectation.ts";
 import {
   Flow,
   HAS,
@@ -49,7 +51,6 @@ import {
   VTAG_REPLY,
   ZONE_BOTH,
 } from "../../src/flow/flow.ts";
-import type { Expectation, ExpectationTuple } from "../../src/wire/expectation.ts";
 
 type Pair = readonly [string, string];
 type Ports = readonly [number, number];

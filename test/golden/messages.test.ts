@@ -13,7 +13,7 @@ import {
 import { deriveReply } from "../../src/flow/reply.ts";
 import { decodeFlow } from "../../src/wire/decode.ts";
 import { encodeFlow, MESSAGE_MAX_BYTES } from "../../src/wire/encode.ts";
-import { decodeExpectation } from "../../src/wire/expectation.ts";
+import { decodeExpectation, encodeExpectation } from "../../src/wire/expectation.ts";
 import {
   CT_DESTROY,
   CT_NEW,
@@ -90,11 +90,12 @@ describe.each(tapped)("%s, tapped at %s", (name: string, node: Node) => {
     }
   });
 
-  test("every conntrack and control message is written again byte for byte", () => {
+  test("every message is written again byte for byte", () => {
     for (const { view } of messages) {
       const type = headerType(view, 0);
       if (type === CTL) expect(rewriteControl(view)).toEqual(hex(view));
       if (type <= CT_DESTROY) expect(rewriteFlow(view)).toEqual(hex(view));
+      else if (type <= EXP_DESTROY) expect(rewriteExpectation(view)).toEqual(hex(view));
     }
   });
 });
@@ -150,6 +151,16 @@ function rewriteFlow(view: DataView): string {
   const bytes = new Uint8Array(MESSAGE_MAX_BYTES).fill(0xff);
   const out = new DataView(bytes.buffer);
   const lengthBytes = encodeFlow(flow, out, 0, windowTracking);
+  putHeader(out, 0, headerType(view, 0), headerFlags(view, 0), lengthBytes, headerSeq(view, 0));
+  return bytes.subarray(0, lengthBytes).toHex();
+}
+
+function rewriteExpectation(view: DataView): string {
+  const expectation = decodeExpectation(view, 0, view.byteLength);
+  if (typeof expectation === "string") throw new Error(expectation);
+  const bytes = new Uint8Array(MESSAGE_MAX_BYTES).fill(0xff);
+  const out = new DataView(bytes.buffer);
+  const lengthBytes = encodeExpectation(expectation, out, 0);
   putHeader(out, 0, headerType(view, 0), headerFlags(view, 0), lengthBytes, headerSeq(view, 0));
   return bytes.subarray(0, lengthBytes).toHex();
 }

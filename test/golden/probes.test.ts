@@ -8,8 +8,9 @@
 import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { expectationLine } from "../../src/flow/expectation-text.ts";
 import { Ftfw } from "../../src/sync/ftfw.ts";
-import { decodeExpectation, expectationLine } from "../../src/wire/expectation.ts";
+import { decodeExpectation } from "../../src/wire/expectation.ts";
 import { CTL, FLAG_ALIVE, FLAG_HELLO, frameLength, HEADER_BYTES, putHeader } from "../../src/wire/header.ts";
 import { withMark, withoutAge } from "./lines.ts";
 import { Life } from "./replay.ts";

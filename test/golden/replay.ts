@@ -71,6 +71,7 @@ export class Life {
   constructor(session: (owner: SlotOwner) => Session) {
     this.replica = new Replica({
       flowsMax: FLOWS_MAX,
+      expectationsMax: FLOWS_MAX,
       staleMs: 60_000,
       filter: new AddressFilter([]),
       hashKey: [1, 2],

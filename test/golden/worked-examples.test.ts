@@ -3,11 +3,12 @@
  * written again. The recordings hold thousands more; these are here to be looked at when one of those fails.
  */
 import { describe, expect, test } from "bun:test";
+import { expectationLine } from "../../src/flow/expectation-text.ts";
 import { Flow, HAS, HAS_WSCALE } from "../../src/flow/flow.ts";
 import { deriveReply } from "../../src/flow/reply.ts";
 import { decodeFlow } from "../../src/wire/decode.ts";
 import { encodeFlow, MESSAGE_MAX_BYTES } from "../../src/wire/encode.ts";
-import { decodeExpectation, expectationLine } from "../../src/wire/expectation.ts";
+import { decodeExpectation } from "../../src/wire/expectation.ts";
 import { headerSeq, headerType, putHeader } from "../../src/wire/header.ts";
 import { type Attributes, receivedExpectation, receivedFlow } from "./attributes.ts";
 

@@ -1,5 +1,5 @@
 /**
- * Flows of the external cache that their peer has no more, though it never said so: they ended while its daemon was down.
+ * Flows, or expectations, of the external cache that their peer has no more, though it never said so: they ended while its daemon was down.
  *
  *   asked     the peer is asked for all it has: a new round begins, every flow that it tells of is of this round
  *   answered  all of it has come: what is of an older round is stale
@@ -8,13 +8,19 @@
  * Stale flows are kept for a while since a firewall that has just booted has nothing to tell of either, and its last
  * flows are what its peer takes over (D-004).
  */
-import type { ExternalCache } from "./external.ts";
+/** What the external caches, of flows and of expectations, have in common. */
+interface ToldEntries {
+  beginRound(peer: number): void;
+  isStale(slot: number, peer: number): boolean;
+  remove(slot: number): void;
+  readonly slotsEnd: number;
+}
 
 const SLOTS_PER_TICK = 16_384;
 const NEVER = Number.POSITIVE_INFINITY;
 
-export class StaleFlows {
-  readonly #cache: ExternalCache;
+export class StaleEntries {
+  readonly #cache: ToldEntries;
   readonly #peer: number;
   readonly #keepMs: number;
   #asked = 0;
@@ -22,7 +28,7 @@ export class StaleFlows {
   #dueMs = NEVER;
   #slot = 0;
 
-  constructor(cache: ExternalCache, peer: number, keepMs: number) {
+  constructor(cache: ToldEntries, peer: number, keepMs: number) {
     this.#cache = cache;
     this.#peer = peer;
     this.#keepMs = keepMs;

@@ -2,7 +2,7 @@ import { expect, test } from "bun:test";
 import { Flow, HAS, HAS_PORTS, ORIG_DST, ORIG_PORTS, ORIG_SRC, PROTO, protoWord, ZONE_BOTH } from "../flow/flow.ts";
 import { ExternalCache } from "./external.ts";
 import { FlowHash } from "./hash.ts";
-import { StaleFlows } from "./stale-flows.ts";
+import { StaleEntries } from "./stale-entries.ts";
 
 const FLOWS_MAX = 50_000;
 const KEEP_MS = 1_000;
@@ -20,13 +20,13 @@ function flowNumber(i: number): Flow {
 const numbers = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i);
 
 /** A cache that two peers told of `flows` flows each: 0 and on by peer 0, 100,000 and on by peer 1. */
-function filled(flows: number): { cache: ExternalCache; stale: StaleFlows; holds: (i: number) => boolean } {
+function filled(flows: number): { cache: ExternalCache; stale: StaleEntries; holds: (i: number) => boolean } {
   const cache = new ExternalCache(FLOWS_MAX, new FlowHash(1, 2));
   for (const i of numbers(0, flows)) {
     cache.create(flowNumber(i), 0, 0);
     cache.create(flowNumber(100_000 + i), 0, 1);
   }
-  const stale = new StaleFlows(cache, 0, KEEP_MS);
+  const stale = new StaleEntries(cache, 0, KEEP_MS);
   return { cache, stale, holds: (i) => cache.find(flowNumber(i)) >= 0 };
 }
 

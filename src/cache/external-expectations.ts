@@ -1,0 +1,87 @@
+/**
+ * The external cache of expectations: what a peer announced, waiting to be committed after the flows. EXP_NEW and
+ * EXP_UPDATE both say all there is to say of one, so either replaces what was known; EXP_DESTROY removes it.
+ */
+import type { Expectation } from "../flow/expectation.ts";
+import { ExpectationTable, withTimeLeft } from "./expectation-table.ts";
+
+const PEERS_MAX = 8;
+
+interface Told {
+  readonly createdSeconds: number;
+  readonly updatedSeconds: number;
+  readonly peer: number;
+  /** How often that peer had been asked for everything. */
+  readonly round: number;
+}
+
+export class ExternalExpectations {
+  readonly #table: ExpectationTable;
+  readonly #told: Told[] = [];
+  readonly #rounds = new Array<number>(PEERS_MAX).fill(0);
+
+  constructor(slotsMax: number) {
+    this.#table = new ExpectationTable(slotsMax);
+  }
+
+  get count(): number {
+    return this.#table.count;
+  }
+
+  /** False when the cache is full and the expectation is not in it. `isNew`: its age begins now. */
+  learn(expectation: Expectation, isNew: boolean, nowMs: number, peer: number): boolean {
+    const known = this.#table.find(expectation);
+    const slot = this.#table.put(expectation);
+    if (slot < 0) return false;
+    const seconds = Math.floor(nowMs / 1000);
+    const createdSeconds = known < 0 || isNew ? seconds : this.#told[slot].createdSeconds;
+    this.#told[slot] = { createdSeconds, updatedSeconds: seconds, peer, round: this.#rounds[peer] };
+    return true;
+  }
+
+  /** False when the expectation is not in the cache. */
+  destroy(expectation: Expectation): boolean {
+    const slot = this.#table.find(expectation);
+    if (slot < 0) return false;
+    this.#table.remove(slot);
+    return true;
+  }
+
+  remove(slot: number): void {
+    this.#table.remove(slot);
+  }
+
+  clear(): void {
+    this.#table.clear();
+    this.#told.length = 0;
+  }
+
+  ageSeconds(slot: number, nowMs: number): number {
+    return Math.max(0, Math.floor(nowMs / 1000) - this.#told[slot].createdSeconds);
+  }
+
+  /** The expectation in `slot`, with the time that is left of its timeout. */
+  read(slot: number, nowMs: number): Expectation {
+    return withTimeLeft(this.#table.at(slot), Math.floor(nowMs / 1000) - this.#told[slot].updatedSeconds);
+  }
+
+  /** The first used slot from `from` on, or -1. */
+  nextLive(from: number): number {
+    return this.#table.nextUsed(from);
+  }
+
+  get slotsEnd(): number {
+    return this.#table.end;
+  }
+
+  /** The peer is asked for all it has: what it tells of from now on is of a new round. */
+  beginRound(peer: number): void {
+    this.#rounds[peer]++;
+  }
+
+  /** Whether the peer told of what is in `slot` last, and not in this round. */
+  isStale(slot: number, peer: number): boolean {
+    if (!this.#table.isUsed(slot)) return false;
+    return this.#told[slot].peer === peer && this.#told[slot].round !== this.#rounds[peer];
+  }
+}

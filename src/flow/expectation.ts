@@ -1,0 +1,52 @@
+/**
+ * An expectation: a connection that a helper announced and the kernel waits for, such as FTP's data connection.
+ *
+ * It names its master (the connection the helper watches), the tuple that is expected, and a mask saying which parts of
+ * that tuple count. Behind NAT it also has the tuple to translate back to, and a direction. Expectations are few, so each
+ * is an object; nothing changes one, a newer state is another object.
+ */
+/** One tuple, or a mask of one. Addresses are four 32-bit words, of which IPv4 uses the first. */
+export interface ExpectationTuple {
+  readonly family: 4 | 6;
+  readonly source: readonly number[];
+  readonly destination: readonly number[];
+  readonly l4proto: number;
+  /** As a flow's ports word: source port in the high half, destination port in the low one; keys, id and type alike. */
+  readonly ports: number;
+}
+
+export interface Expectation {
+  readonly master: ExpectationTuple;
+  readonly expected: ExpectationTuple;
+  readonly mask: ExpectationTuple;
+  /** Absent when the sender commits with a timeout of its own. */
+  readonly timeoutSeconds?: number;
+  /** EXPECT_… bits. */
+  readonly flags: number;
+  readonly class: number;
+  readonly nat?: { readonly tuple: ExpectationTuple; readonly direction: "orig" | "reply" };
+  readonly helper?: string;
+  /** Name of the kernel function that sets the expected connection up. */
+  readonly expectfn?: string;
+}
+
+/** NF_CT_EXPECT_… of linux/netfilter/nf_conntrack_common.h. */
+export const EXPECT_PERMANENT = 1;
+export const EXPECT_INACTIVE = 2;
+export const EXPECT_USERSPACE = 4;
+
+const tupleKey = ({ family, source, destination, l4proto, ports }: ExpectationTuple): string =>
+  `${family} ${source.join()} ${destination.join()} ${l4proto} ${ports}`;
+
+/** What tells expectations apart: master, expected tuple and mask. The kernel holds no two that share all three. */
+export const expectationKey = ({ master, expected, mask }: Expectation): string =>
+  `${tupleKey(master)}|${tupleKey(expected)}|${tupleKey(mask)}`;
+
+/** Whether two of the same key say the same, but for the time that is left. */
+export const sameExpectation = (a: Expectation, b: Expectation): boolean =>
+  a.flags === b.flags &&
+  a.class === b.class &&
+  a.helper === b.helper &&
+  a.expectfn === b.expectfn &&
+  a.nat?.direction === b.nat?.direction &&
+  (a.nat && tupleKey(a.nat.tuple)) === (b.nat && tupleKey(b.nat.tuple));
