@@ -15,6 +15,7 @@ const c = load("libnetfilter_conntrack.so.3", "libnetfilter-conntrack3", {
   nfct_fd: { args: ["ptr"], returns: "i32" },
   nfct_close: { args: ["ptr"], returns: "i32" },
   nfct_send: { args: ["ptr", "i32", "buffer"], returns: "i32" },
+  nfexp_send: { args: ["ptr", "i32", "buffer"], returns: "i32" },
   nfct_new: { args: [], returns: "ptr" },
   nfct_destroy: { args: ["ptr"], returns: "void" },
   nfct_set_attr: { args: ["ptr", "i32", "buffer"], returns: "void" },
@@ -100,30 +101,45 @@ export const Attribute = {
 export type Attribute = (typeof Attribute)[keyof typeof Attribute];
 
 const NFNL_SUBSYS_CTNETLINK = 1;
+const NFNL_SUBSYS_CTNETLINK_EXP = 2;
 const NFCT_Q_DUMP = 5;
 const NLMSG_HEADER_BYTES = 16;
 const CTNETLINK_HEADER_BYTES = 20;
 const MESSAGE_BYTES_MAX = 4096;
 
-/** Multicast groups of `openConntrackSocket`. */
+/** Multicast groups of `ConntrackSocket.open`. */
 export const GROUP_NEW = 1;
 export const GROUP_UPDATE = 2;
 export const GROUP_DESTROY = 4;
+/** Those of `ConntrackSocket.openExpectations`. */
+export const GROUP_EXP_NEW = 8;
+export const GROUP_EXP_DESTROY = 32;
 
 /** A netlink socket the library opened, ours until `close`. */
 export class ConntrackSocket {
   readonly fd: number;
+  readonly #expectations: boolean;
   #handle: Pointer | null;
 
   /** Subscribed to `groups`, or -errno. */
   static open(groups: number): ConntrackSocket | number {
-    const handle = c.nfct_open(NFNL_SUBSYS_CTNETLINK, groups);
-    if (handle === null) return negative(-1);
-    return new ConntrackSocket(handle);
+    return ConntrackSocket.#open(NFNL_SUBSYS_CTNETLINK, groups);
   }
 
-  private constructor(handle: Pointer) {
+  /** The same for the kernel's expectations: what comes, and what a dump holds, are theirs. */
+  static openExpectations(groups: number): ConntrackSocket | number {
+    return ConntrackSocket.#open(NFNL_SUBSYS_CTNETLINK_EXP, groups);
+  }
+
+  static #open(subsystem: number, groups: number): ConntrackSocket | number {
+    const handle = c.nfct_open(subsystem, groups);
+    if (handle === null) return negative(-1);
+    return new ConntrackSocket(handle, subsystem === NFNL_SUBSYS_CTNETLINK_EXP);
+  }
+
+  private constructor(handle: Pointer, expectations: boolean) {
     this.#handle = handle;
+    this.#expectations = expectations;
     this.fd = c.nfct_fd(handle);
   }
 
@@ -131,7 +147,8 @@ export class ConntrackSocket {
   requestDump(addressFamily: number): number {
     if (this.#handle === null) return -Errno.EBADF;
     request[0] = addressFamily;
-    return Math.min(negative(c.nfct_send(this.#handle, NFCT_Q_DUMP, request)), 0);
+    const send = this.#expectations ? c.nfexp_send : c.nfct_send;
+    return Math.min(negative(send(this.#handle, NFCT_Q_DUMP, request)), 0);
   }
 
   close(): void {

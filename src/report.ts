@@ -22,6 +22,8 @@ export interface StatusReport {
   readonly external: number;
   /** Flows each cache can hold. */
   readonly flowsMax: number;
+  /** Expectations in the internal and in the external cache, and how many each can hold. */
+  readonly expectations: { readonly internal: number; readonly external: number; readonly max: number };
   readonly peer: PeerReport;
   readonly link: LinkReport;
   readonly kernel: KernelReport;
@@ -132,7 +134,16 @@ export interface CommitReport {
   readonly failures: readonly Refusal[];
   /** Flows committed, or updated, without something this kernel could not take. */
   readonly lessened: readonly { readonly without: string; readonly count: number }[];
+  readonly expectations: ExpectationsCommitReport;
   readonly milliseconds: number;
+}
+
+export interface ExpectationsCommitReport {
+  readonly committed: number;
+  readonly failed: number;
+  readonly failures: readonly Refusal[];
+  /** Expectations whose master is not in the kernel: nobody will open the connection that they wait for. */
+  readonly orphaned: number;
 }
 
 export type FlushTarget = "internal" | "external" | "kernel" | "caches";

@@ -3,6 +3,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { ctsync, lines, MAIN, TestDaemon, TestDirectory } from "./test-daemon.ts";
 
+const NONE = { committed: 0, failed: 0, failures: [], orphaned: 0 };
 const FAILURES = [
   { errno: "ENOENT", reason: "the helper is not loaded", count: 1 },
   { errno: "ENOMEM", reason: "the table is full", count: 2 },
@@ -14,13 +15,29 @@ type Done = readonly [words: readonly string[], value: object, stdout: string, b
 const DONE: readonly Done[] = [
   [
     ["commit"],
-    { committed: 1200, updated: 0, failed: 0, failures: [], lessened: [], milliseconds: 9 },
+    { committed: 1200, updated: 0, failed: 0, failures: [], lessened: [], expectations: NONE, milliseconds: 9 },
     "committed 1200 flows\n",
   ],
   [
     ["commit"],
-    { committed: 1, updated: 0, failed: 0, failures: [], lessened: [{ without: "helper", count: 1 }], milliseconds: 9 },
+    {
+      committed: 1,
+      updated: 0,
+      failed: 0,
+      failures: [],
+      lessened: [{ without: "helper", count: 1 }],
+      expectations: NONE,
+      milliseconds: 9,
+    },
     "committed 1 flow\n1 flow without helper, which this kernel does not have\n",
+  ],
+  [
+    ["commit"],
+    {
+      ...{ committed: 1, updated: 0, failed: 0, failures: [], lessened: [], milliseconds: 9 },
+      expectations: { committed: 2, failed: 0, failures: [], orphaned: 1 },
+    },
+    "committed 1 flow\ncommitted 2 expectations\n1 expectation passed over, whose master is not in the kernel\n",
   ],
   [["flush"], { removed: 7 }, "removed 7 flows from both caches\n", { what: "caches" }],
   [["flush", "internal"], { removed: 7 }, "removed 7 flows from the internal cache\n", { what: "internal" }],
@@ -57,7 +74,31 @@ test.each(DONE)("%j done", async (words, value, stdout, body = {}) => {
 test.each([
   [
     "commit",
-    { ok: true, value: { committed: 1197, updated: 3, failed: 3, failures: FAILURES, lessened: [], milliseconds: 9 } },
+    {
+      ok: false,
+      error: "2 expectations could not be committed",
+      value: {
+        ...{ committed: 0, updated: 0, failed: 0, failures: [], lessened: [], milliseconds: 9 },
+        expectations: { committed: 0, failed: 2, failures: FAILURES.slice(1), orphaned: 0 },
+      },
+    },
+    "committed 0 flows\ncommitted 0 expectations, 2 refused\n",
+    "refused 2 expectations: the table is full (ENOMEM)\nctsync commit: 2 expectations could not be committed\n",
+  ],
+  [
+    "commit",
+    {
+      ok: true,
+      value: {
+        committed: 1197,
+        updated: 3,
+        failed: 3,
+        failures: FAILURES,
+        lessened: [],
+        expectations: NONE,
+        milliseconds: 9,
+      },
+    },
     "committed 1200 flows (3 already in the kernel, updated in place), 3 refused\n",
     "refused 1 flow: the helper is not loaded (ENOENT)\nrefused 2 flows: the table is full (ENOMEM)\n",
   ],
@@ -66,7 +107,7 @@ test.each([
     {
       ok: false,
       error: "the kernel's table is full",
-      value: { committed: 0, updated: 0, failed: 2, failures: [], lessened: [] },
+      value: { committed: 0, updated: 0, failed: 2, failures: [], lessened: [], expectations: NONE },
     },
     "committed 0 flows, 2 refused\n",
     "ctsync commit: the kernel's table is full\n",

@@ -1,4 +1,5 @@
 import { defineCommand } from "citty";
+import type { ExpectationsCommitReport } from "../report.ts";
 import { order } from "./support/control.ts";
 import { clientOptions } from "./support/options.ts";
 import { strict } from "./support/strict.ts";
@@ -12,7 +13,7 @@ export default defineCommand({
     description: `Write the external cache into the kernel
 
 What this node learnt from its peer becomes connection tracking of its own kernel. A flow that stands in the kernel
-already is updated in place. The external cache is left as it is. Fails when the kernel refused a flow, and says why.`,
+already is updated in place. Expectations follow the flows. The external cache is left as it is. Fails when the kernel refused a flow, and says why.`,
   },
   args,
   async run(context) {
@@ -29,8 +30,19 @@ already is updated in place. The external cache is left as it is. Fails when the
       for (const { count, reason, errno } of report.failures) {
         console.error(`refused ${counted(count, "flow")}: ${reason} (${errno})`);
       }
+      sayExpectations(report.expectations);
     }
     if (!reply.ok) return fail(`ctsync commit: ${reply.error}`);
     if (reply.value.failed > 0) process.exitCode = 1;
   },
 });
+
+function sayExpectations({ committed, failed, failures, orphaned }: ExpectationsCommitReport): void {
+  if (committed + failed > 0) {
+    const refused = failed === 0 ? "" : `, ${failed} refused`;
+    console.log(`committed ${counted(committed, "expectation")}${refused}`);
+  }
+  if (orphaned > 0) console.log(`${counted(orphaned, "expectation")} passed over, whose master is not in the kernel`);
+  for (const { count, reason, errno } of failures)
+    console.error(`refused ${counted(count, "expectation")}: ${reason} (${errno})`);
+}

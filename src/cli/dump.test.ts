@@ -20,9 +20,10 @@ function dump(linesTotal: number, onChunk: (lines: number) => void = () => {}): 
 }
 
 test.each([
-  [["--internal"], "cache=internal&format=text"],
-  [["--external", "--format", "json"], "cache=external&format=json"],
-  [["--format=text", "--external"], "cache=external&format=text"],
+  [["--internal"], "cache=internal&format=text&of=flows"],
+  [["--internal", "--expect"], "cache=internal&format=text&of=expectations"],
+  [["--external", "--format", "json"], "cache=external&format=json&of=flows"],
+  [["--format=text", "--external"], "cache=external&format=text&of=flows"],
 ])("dump %j", async (words, query) => {
   using daemon = new TestDaemon(() => new Response("one\ntwo\n"));
   expect(await ctsync("dump", ...words, "--socket", daemon.socket)).toEqual({

@@ -27,6 +27,7 @@ test("three settings suffice for a pair, the rest has defaults", () => {
       ackWindow: 300,
       purgeTimeoutSeconds: 60,
       auditSeconds: 60,
+      expectations: true,
     },
     links: [
       {
@@ -56,6 +57,7 @@ resend_queue = 1000
 ack_window = 10
 purge_timeout_seconds = 30
 audit_seconds = 0
+expectations = false
 [[link]]
 transport = "udp"
 interface = "eth2"
@@ -87,6 +89,7 @@ test("every setting that is written is taken, and shown settings load as the sam
     ackWindow: 10,
     purgeTimeoutSeconds: 30,
     auditSeconds: 0,
+    expectations: false,
   });
   expect(config.links[0]).toMatchObject({ port: 4000, receiveBufferBytes: 70_000, sendBufferBytes: 80_000 });
   expect(config.links[0].peer.zone).toBe("eth2");

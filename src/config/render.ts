@@ -12,6 +12,7 @@ export function renderConfig(config: Config): string {
       ack_window: sync.ackWindow,
       purge_timeout_seconds: sync.purgeTimeoutSeconds,
       audit_seconds: sync.auditSeconds,
+      expectations: sync.expectations,
     },
     link: config.links.map((link) => ({
       transport: link.transport,

@@ -88,6 +88,7 @@ const sync = v.pipe(
     ack_window: wholeNumber(limits.ACK_WINDOW_MESSAGES),
     purge_timeout_seconds: wholeNumber(limits.PURGE_TIMEOUT_SECONDS),
     audit_seconds: wholeNumber(limits.AUDIT_SECONDS),
+    expectations: v.optional(v.boolean("expected true or false"), true),
   }),
   v.forward(
     v.partialCheck(
@@ -104,6 +105,7 @@ const sync = v.pipe(
     ackWindow: found.ack_window,
     purgeTimeoutSeconds: found.purge_timeout_seconds,
     auditSeconds: found.audit_seconds,
+    expectations: found.expectations,
   })),
 );
 

@@ -2,7 +2,7 @@
  * The control socket: HTTP over a unix socket that only root may open.
  *
  *   POST /v1/<command>   JSON body; the answer is lines of JSON: progress, then one result (report.ts)
- *   GET  /v1/dump        ?cache=internal|external&format=text|json: a line a flow
+ *   GET  /v1/dump        ?cache=internal|external&format=text|json&of=flows|expectations: a line each
  *   GET  /v1/status      one JSON object
  *   GET  /v1/ready       one JSON object: whether this node holds all that its peer has
  */
@@ -17,7 +17,7 @@ import type {
   Replies,
 } from "../report.ts";
 import { monotonicMs } from "./clock.ts";
-import { dumpStream } from "./dump.ts";
+import { dumpStream, expectationLines, flowLines } from "./dump.ts";
 import type { Job } from "./jobs.ts";
 import type { Node } from "./node.ts";
 import { readiness } from "./readiness.ts";
@@ -97,6 +97,9 @@ export class Control {
     const format = query.get("format") ?? "text";
     if (cache !== "internal" && cache !== "external") return refusal(400, "cache is internal or external");
     if (format !== "text" && format !== "json") return refusal(400, "format is text or json");
+    const of = query.get("of") ?? "flows";
+    if (of !== "flows" && of !== "expectations") return refusal(400, "of is flows or expectations");
+    const lines = of === "flows" ? flowLines : expectationLines;
     this.#count("dump");
     this.#clients++;
     let open = true;
@@ -105,7 +108,7 @@ export class Control {
       open = false;
     };
     const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-    const stream = dumpStream(this.#node, cache, format, nextTurn, ended);
+    const stream = dumpStream(lines(this.#node, cache, format), nextTurn, ended);
     return new Response(stream, {
       headers: { "content-type": format === "json" ? "application/x-ndjson" : "text/plain" },
     });

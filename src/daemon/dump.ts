@@ -1,44 +1,56 @@
 /** A cache as lines of text, a slice a turn of the loop, at the pace of whoever reads them. */
+import { expectationJson, expectationLine } from "../flow/expectation-text.ts";
 import { Flow } from "../flow/flow.ts";
 import { flowJson } from "../flow/json.ts";
 import { flowLine } from "../flow/text.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Node } from "./node.ts";
 
-/** What the internal and the external cache have in common. */
-interface Cache {
+/** A cache, as lines by slot. */
+export interface Lines {
   nextLive(from: number): number;
-  read(slot: number, flow: Flow, nowMs: number): void;
-  ageSeconds(slot: number, nowMs: number): number;
+  line(slot: number, nowMs: number): string;
 }
 
 /** Turning lines into a chunk and handing that on takes about as long again. */
 const SLICE_MS = 1;
 const FLOWS_PER_LOOK = 32;
 
-/** The cache's lines; `nextTurn` is awaited before each slice, so that replication goes on in between. */
-export function dumpStream(
-  node: Node,
-  which: "internal" | "external",
-  format: "text" | "json",
-  nextTurn: () => Promise<void>,
-  ended: () => void,
-): ReadableStream<Uint8Array> {
-  const cache: Cache = node.replica[which];
-  const line = format === "json" ? flowJson : flowLine;
-  const encoder = new TextEncoder();
+export function flowLines(node: Node, which: "internal" | "external", format: "text" | "json"): Lines {
+  const cache = node.replica[which];
+  const print = format === "json" ? flowJson : flowLine;
   const flow = new Flow();
-  let slot = cache.nextLive(0);
+  return {
+    nextLive: (from) => cache.nextLive(from),
+    line: (slot, nowMs) => {
+      cache.read(slot, flow, nowMs);
+      return print(flow, cache.ageSeconds(slot, nowMs));
+    },
+  };
+}
+
+export function expectationLines(node: Node, which: "internal" | "external", format: "text" | "json"): Lines {
+  const cache = node.replica.expectations[which];
+  const print = format === "json" ? expectationJson : expectationLine;
+  return {
+    nextLive: (from) => cache.nextLive(from),
+    line: (slot, nowMs) => print(cache.read(slot, nowMs), cache.ageSeconds(slot, nowMs)),
+  };
+}
+
+/** The cache's lines; `nextTurn` is awaited before each slice, so that replication goes on in between. */
+export function dumpStream(lines: Lines, nextTurn: () => Promise<void>, ended: () => void): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  let slot = lines.nextLive(0);
   return new ReadableStream({
     async pull(controller) {
       await nextTurn();
       let text = "";
       const endMs = monotonicMs() + SLICE_MS;
-      for (let flows = 0; slot >= 0; slot = cache.nextLive(slot + 1)) {
+      for (let flows = 0; slot >= 0; slot = lines.nextLive(slot + 1)) {
         const nowMs = monotonicMs();
         if (flows++ % FLOWS_PER_LOOK === 0 && nowMs >= endMs) break;
-        cache.read(slot, flow, nowMs);
-        text += `${line(flow, cache.ageSeconds(slot, nowMs))}\n`;
+        text += `${lines.line(slot, nowMs)}\n`;
       }
       if (text !== "") controller.enqueue(encoder.encode(text));
       if (slot >= 0) return;

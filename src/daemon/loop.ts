@@ -35,6 +35,7 @@ const MUTE_MS = 100;
 const EVENTS = 1;
 const BUN = 2;
 const ADDRESSES = 3;
+const EXPECTATIONS = 4;
 /** Tags of links are this and more. */
 const LINK = 16;
 
@@ -72,6 +73,9 @@ export class Loop {
   /** The event socket, or a link's, may have something. */
   #eventsReady = true;
   #linksReady = true;
+  #expectationsReady = true;
+  /** The kernel dropped events of expectations. */
+  #expectationsLost = false;
 
   constructor(parts: LoopParts) {
     this.#parts = parts;
@@ -79,6 +83,8 @@ export class Loop {
     this.#gather = new Gather(this.#node.config.netlink.gatherMs);
     this.#everything.add(this.#node.events.fd, EVENTS);
     this.#watch(parts.addresses.fd, ADDRESSES, EPOLLIN);
+    const { expectationEvents } = parts.node;
+    if (expectationEvents !== undefined) this.#watch(expectationEvents.fd, EXPECTATIONS, EPOLLIN);
     if (this.#bunFd >= 0) this.#watch(this.#bunFd, BUN, EPOLLIN);
   }
 
@@ -116,6 +122,7 @@ export class Loop {
       if (tag === EVENTS) this.#eventsReady = true;
       else if (tag === BUN) bun = true;
       else if (tag === LINK) this.#linksReady = true;
+      else if (tag === EXPECTATIONS) this.#expectationsReady = true;
       else if (tag === ADDRESSES && this.#parts.addresses.changed()) {
         this.#parts.addressesChanged();
         this.#tendLinks(monotonicMs());
@@ -151,6 +158,7 @@ export class Loop {
     let nowMs = monotonicMs();
     if (this.#gather.busy ? nowMs >= this.#gather.dueMs : this.#eventsReady) this.#kernelEvents(nowMs);
     else if (!this.#gather.busy) this.#node.state.eventsReadMs = waitedMs;
+    if (this.#expectationsReady) this.#expectationEvents(nowMs);
     if (this.#linksReady) {
       this.#linksReady = false;
       for (let peer = 0; peer < links.length; peer++) this.#datagrams(links[peer], peer, nowMs);
@@ -194,6 +202,24 @@ export class Loop {
     this.#gather.looked(seen, nowMs);
     this.#eventsReady = true;
     this.#again = true;
+  }
+
+  /** They are few; when events were lost, a reread is whole once the socket ran empty, as for the flows'. */
+  #expectationEvents(nowMs: number): void {
+    const { expectationEvents, replica } = this.#node;
+    this.#expectationsReady = false;
+    if (expectationEvents === undefined) return;
+    const outcome = expectationEvents.receive((began, expectation) =>
+      replica.expectations.kernelEvent(began, expectation, nowMs),
+    );
+    if (outcome === "overrun") this.#expectationsLost = true;
+    if (outcome !== "drained") {
+      this.#expectationsReady = true;
+      this.#again = true;
+    } else if (this.#expectationsLost) {
+      this.#expectationsLost = false;
+      this.#parts.overrun();
+    }
   }
 
   /** From an overrun until the socket was empty once, the kernel drops events and says nothing more: only now is a reread whole. */

@@ -4,6 +4,8 @@ import type { AddressFilter } from "../filter/address-filter.ts";
 import type { KernelCommit } from "../kernel/commit.ts";
 import type { KernelDelete } from "../kernel/delete.ts";
 import type { KernelEvents } from "../kernel/events.ts";
+import type { ExpectationCommit } from "../kernel/expectation-commit.ts";
+import type { ExpectationEvents } from "../kernel/expectation-events.ts";
 import type { KernelLookup } from "../kernel/lookup.ts";
 import type { KernelTimers } from "../kernel/timers.ts";
 import type { Replica } from "../replica.ts";
@@ -19,7 +21,10 @@ export interface Node {
   readonly replica: Replica;
   readonly filter: AddressFilter;
   readonly events: KernelEvents;
+  /** Undefined where the kernel's expectations are not replicated. */
+  readonly expectationEvents: ExpectationEvents | undefined;
   readonly commit: KernelCommit;
+  readonly expectationCommit: ExpectationCommit;
   readonly deletes: KernelDelete;
   readonly timers: KernelTimers;
   readonly lookup: KernelLookup;

@@ -15,6 +15,8 @@ import { AddressWatch, ownAddresses } from "../kernel/addresses.ts";
 import { KernelCommit } from "../kernel/commit.ts";
 import { KernelDelete } from "../kernel/delete.ts";
 import { KernelEvents } from "../kernel/events.ts";
+import { ExpectationCommit } from "../kernel/expectation-commit.ts";
+import { ExpectationEvents } from "../kernel/expectation-events.ts";
 import { explain, type KernelError } from "../kernel/kernel-error.ts";
 import { KernelLookup } from "../kernel/lookup.ts";
 import { KernelTimers } from "../kernel/timers.ts";
@@ -137,6 +139,10 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
   if (!events.ok) return events;
   const commit = KernelCommit.open();
   if (!commit.ok) return commit;
+  const expectationEvents = config.sync.expectations ? ExpectationEvents.open() : undefined;
+  if (expectationEvents?.ok === false) return expectationEvents;
+  const expectationCommit = ExpectationCommit.open();
+  if (!expectationCommit.ok) return expectationCommit;
   const deletes = KernelDelete.open();
   if (!deletes.ok) return deletes;
   const timers = KernelTimers.open();
@@ -156,7 +162,9 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
     filter,
     replica: makeReplica(config, filter),
     events: events.value,
+    expectationEvents: expectationEvents?.value,
     commit: commit.value,
+    expectationCommit: expectationCommit.value,
     deletes: deletes.value,
     timers: timers.value,
     lookup: lookup.value,

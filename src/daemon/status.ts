@@ -21,6 +21,11 @@ export function statusReport(node: Node): StatusReport {
     internal: replica.internal.count,
     external: replica.external.count,
     flowsMax: node.config.sync.flowsMax,
+    expectations: {
+      internal: replica.expectations.internal.count,
+      external: replica.expectations.external.count,
+      max: replica.expectations.internal.slotsMax,
+    },
     peer: peerReport(node, nowMs),
     link: node.links[0].report(),
     kernel: {
@@ -88,7 +93,7 @@ function proofReport({ replica }: Node, peer: number, nowMs: number): PeerReport
 }
 
 function counters(node: Node): Counters {
-  const { replica, events, commit } = node;
+  const { replica, events, expectationEvents, commit, expectationCommit } = node;
   const [link] = node.links;
   return {
     kernel: {
@@ -99,6 +104,11 @@ function counters(node: Node): Counters {
       overruns: events.overruns,
       committed: commit.committed,
       refused: commit.refused,
+      expectationEvents: expectationEvents?.received ?? 0,
+      expectationsMalformed: expectationEvents?.malformed ?? 0,
+      expectationOverruns: expectationEvents?.overruns ?? 0,
+      expectationsCommitted: expectationCommit.committed,
+      expectationsRefused: expectationCommit.refused,
     },
     cache: { ...replica.counters.cache },
     audit: { ...node.audit.counters },

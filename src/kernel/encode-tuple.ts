@@ -40,8 +40,8 @@ function encodeZone(to: MessageWriter, proto: number): void {
   if (zone !== 0 && zoneDirectionOf(proto) === f.ZONE_BOTH) to.u16(cta.CTA_ZONE, zone);
 }
 
-/** `zoneDirection` is the one whose zone belongs inside this tuple. */
-function encodeTuple(
+/** The nine words from `from` on as a tuple. `zoneDirection` is the one whose zone belongs inside it. */
+export function encodeTuple(
   to: MessageWriter,
   type: number,
   words: Uint32Array,

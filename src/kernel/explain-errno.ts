@@ -7,6 +7,21 @@ export function explainRefusal(errno: number): string {
   return `${errnoName(errno)}: ${reason}`;
 }
 
+/** The same for an expectation. */
+export function explainExpectationRefusal(errno: number): string {
+  const reason = EXPECTATION_REASONS[errno] ?? errnoText(errno);
+  return `${errnoName(errno)}: ${reason}`;
+}
+
+const EXPECTATION_REASONS: Readonly<Record<number, string>> = {
+  [Errno.ENOENT]: "its master is not in the kernel",
+  [Errno.EOPNOTSUPP]: "its master has no helper here",
+  [Errno.EINVAL]: "this kernel has no function of its expectfn's name, or its helper no such class",
+  [Errno.EBUSY]: "another expectation stands in its way",
+  [Errno.EMFILE]: "there are too many expectations. Raise net.netfilter.nf_conntrack_expect_max",
+  [Errno.EPERM]: "not permitted. Run ctsync with CAP_NET_ADMIN",
+};
+
 const REASONS: Readonly<Record<number, string>> = {
   [Errno.ENOENT]: "its master is not in the kernel",
   [Errno.EEXIST]: "another flow has its reply tuple",

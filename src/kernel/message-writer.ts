@@ -103,6 +103,17 @@ export class MessageWriter {
     this.at = at + align4(ATTRIBUTE_HEADER_BYTES + length + 1);
   }
 
+  /** A string in ASCII with its terminating zero. */
+  text(type: number, text: string): void {
+    const { view, at } = this;
+    const lengthBytes = ATTRIBUTE_HEADER_BYTES + text.length + 1;
+    view.setUint16(at, lengthBytes, true);
+    view.setUint16(at + 2, type, true);
+    this.at = at + align4(lengthBytes);
+    for (let i = 0; at + ATTRIBUTE_HEADER_BYTES + i < this.at; i++)
+      view.setUint8(at + ATTRIBUTE_HEADER_BYTES + i, text.charCodeAt(i) & 0x7f);
+  }
+
   clear(): void {
     this.at = 0;
   }

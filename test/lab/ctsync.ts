@@ -20,7 +20,7 @@ export interface LabConfig {
   readonly peer: string;
   readonly port?: number;
   readonly ignoreAddresses?: readonly string[];
-  readonly sync?: Readonly<Record<string, string | number>>;
+  readonly sync?: Readonly<Record<string, string | number | boolean>>;
   readonly netlink?: Readonly<Record<string, string | number>>;
   readonly link?: Readonly<Record<string, string | number>>;
 }

@@ -12,6 +12,7 @@ const STATUS: StatusReport = {
   internal: 12_345,
   external: 0,
   flowsMax: 1_048_576,
+  expectations: { internal: 2, external: 0, max: 16_384 },
   peer: {
     address: "10.0.9.2",
     state: "connected",
@@ -41,6 +42,7 @@ role      master, for 5 min (the change took 42 ms)
 ready     yes: this node is primary, and the connections are in its kernel
 internal  12,345 of at most 1,048,576 flows
 external  0 of at most 1,048,576 flows
+expected  2 expectations internal, 0 external, of at most 16,384 each
 peer      10.0.9.2 connected, last heard 412 ms ago
           3 unacknowledged, 0 queued, 7 resent, 0 lost
           behind by 40 ms

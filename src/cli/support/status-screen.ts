@@ -13,6 +13,7 @@ export function statusScreen(status: StatusReport): string {
     ["ready", `${status.ready ? "yes" : "no"}: ${status.readyReason}`],
     ["internal", `${grouped(status.internal)} of at most ${grouped(status.flowsMax)} flows`],
     ["external", `${grouped(status.external)} of at most ${grouped(status.flowsMax)} flows`],
+    ["expected", expectationsText(status)],
     ["peer", `${status.peer.address} ${status.peer.state}, ${heardText(status.peer)}`],
     ["", queueText(status.peer)],
     ...standingText(status.peer).map((text): Row => ["", text]),
@@ -43,6 +44,9 @@ function roleText({ role, lastRoleChange }: StatusReport): string {
   const outcome = ok ? `took ${milliseconds.toFixed(0)} ms` : "FAILED in part, see the log";
   return `${role}, for ${durationText(secondsAgo * 1000)} (the change ${outcome})`;
 }
+
+const expectationsText = ({ expectations: { internal, external, max } }: StatusReport): string =>
+  `${grouped(internal)} expectations internal, ${grouped(external)} external, of at most ${grouped(max)} each`;
 
 const heardText = ({ lastHeardMs }: PeerReport): string =>
   lastHeardMs === null ? "never heard" : `last heard ${durationText(lastHeardMs)} ago`;

@@ -1,13 +1,15 @@
 /** Commit: the external cache's flows become entries of the kernel, a batch a turn, what matters most first. */
-import { Errno, errnoName } from "../../../ffi/errno.ts";
+import { Errno } from "../../../ffi/errno.ts";
 import { CommitPlan } from "../../cache/commit-plan.ts";
 import { Flow, HAS, HAS_MASTER, HAS_MASTER_PORTS, HAS_TIMEOUT, IPPROTO_TCP, TIMEOUT } from "../../flow/flow.ts";
 import { explainRefusal } from "../../kernel/explain-errno.ts";
-import type { CommitReport, Refusal } from "../../report.ts";
+import type { CommitReport, ExpectationsCommitReport } from "../../report.ts";
 import { refuse, succeed } from "../../result.ts";
 import { monotonicMs } from "../clock.ts";
 import { type Job, SLICE_MS } from "../jobs.ts";
 import type { Node } from "../node.ts";
+import { commitExpectations } from "./expectations.ts";
+import { refusal } from "./refusal.ts";
 import { resync } from "./resync.ts";
 
 const TCP_ESTABLISHED = 3;
@@ -44,9 +46,14 @@ export function* commit(node: Node): Job<CommitReport> {
   } finally {
     if (many) node.events.hearNew(true);
   }
-  const report = run.report();
-  if (report.failed === 0) return succeed(report);
-  return refuse({ error: `${report.failed} of ${total} flows could not be committed`, value: report });
+  const expectations = yield* commitExpectations(node.replica.expectations.external, node.expectationCommit);
+  const report = run.report(expectations);
+  const failures: string[] = [];
+  if (report.failed > 0) failures.push(`${report.failed} of ${total} flows`);
+  if (expectations.failed > 0)
+    failures.push(expectations.failed === 1 ? "1 expectation" : `${expectations.failed} expectations`);
+  if (failures.length === 0) return succeed(report);
+  return refuse({ error: `${failures.join(" and ")} could not be committed`, value: report });
 }
 
 class CommitRun {
@@ -89,18 +96,19 @@ class CommitRun {
     return added > 0 || this.#orphans.length > 0;
   }
 
-  report(): CommitReport {
+  report(expectations: ExpectationsCommitReport): CommitReport {
     const { commit } = this.#node;
     return {
       committed: this.done - this.#failed - this.#standing,
       updated: this.#standing,
       failed: this.#failed,
-      failures: [...this.#failures].map(([errno, count]) => refusal(errno, count)),
+      failures: [...this.#failures].map(([errno, count]) => refusal(errno, explainRefusal(errno), count)),
       lessened: [
         { without: "helper", count: commit.helpersLost - this.#before.helpersLost },
         { without: "labels", count: commit.labelsLost - this.#before.labelsLost },
         { without: "master", count: this.#adopted },
       ].filter(({ count }) => count > 0),
+      expectations,
       milliseconds: Math.round(monotonicMs() - this.#startMs),
     };
   }
@@ -137,9 +145,3 @@ function timeoutOf(flow: Flow): number {
   if (flow.has(HAS_TIMEOUT)) return flow.words[TIMEOUT];
   return flow.l4proto === IPPROTO_TCP && flow.state === TCP_ESTABLISHED ? ESTABLISHED_SECONDS : OTHER_SECONDS;
 }
-
-const refusal = (errno: number, count: number): Refusal => ({
-  errno: errnoName(errno),
-  reason: explainRefusal(errno).replace(/^[A-Z0-9]+: /, ""),
-  count,
-});

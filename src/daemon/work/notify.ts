@@ -2,7 +2,7 @@
  * What keepalived's word means for us, step by step. Every step is tried whatever became of those before it: a takeover
  * that fails in part must still save what it can.
  */
-import type { NotifyReport, NotifyRole, NotifyStep } from "../../report.ts";
+import type { CommitReport, NotifyReport, NotifyRole, NotifyStep } from "../../report.ts";
 import { refuse, succeed } from "../../result.ts";
 import { monotonicMs } from "../clock.ts";
 import type { Job, Slice } from "../jobs.ts";
@@ -35,7 +35,7 @@ export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
 function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
   const steps: NotifyStep[] = [];
   const tell = (step: NotifyStep): void => void steps.push(logged(node, "master", step));
-  tell(yield* stepOf("commit", commit(node), (done) => `committed ${flows(done.committed + done.updated)}`));
+  tell(yield* stepOf("commit", commit(node), committedText));
   tell(yield* stepOf("flush", flush(node, "external"), (done) => `${flows(done.removed)} left the external cache`));
   // Primary again before a peer took over from us, or while none is there: what we shortened is nobody else's to restore.
   if (node.state.timersShortened)
@@ -63,6 +63,12 @@ function* toBackup(node: Node, word: number): Generator<Slice, NotifyStep[], voi
 
 function* toFault(node: Node, role: NotifyRole): Generator<Slice, NotifyStep[], void> {
   return [logged(node, role, yield* timersStep(node))];
+}
+
+function committedText({ committed, updated, expectations }: CommitReport): string {
+  const expected = expectations.committed;
+  const more = expected === 0 ? "" : ` and ${expected === 1 ? "1 expectation" : `${expected} expectations`}`;
+  return `committed ${flows(committed + updated)}${more}`;
 }
 
 const flows = (count: number): string => (count === 1 ? "1 flow" : `${count} flows`);

@@ -6,11 +6,13 @@
  */
 import { errnoName } from "../../../ffi/errno.ts";
 import { Flow } from "../../flow/flow.ts";
+import { explain } from "../../kernel/kernel-error.ts";
 import type { ResyncReport } from "../../report.ts";
 import { type Result, refuse, succeed } from "../../result.ts";
 import { monotonicMs } from "../clock.ts";
 import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
+import { resyncExpectations } from "./expectations.ts";
 import { eachKernelFlow } from "./table.ts";
 
 export function* resync(node: Node): Job<ResyncReport> {
@@ -35,9 +37,12 @@ function* reread(node: Node): Job<ResyncReport> {
   });
   if (!read.ok) return refuse({ error: read.error });
   const removed = yield* removeDead(node, flow);
-  return removed.ok
-    ? succeed({ read: read.value, created, updated, removed: removed.value })
-    : refuse({ error: removed.error });
+  if (!removed.ok) return refuse({ error: removed.error });
+  if (node.config.sync.expectations) {
+    const reread = yield* resyncExpectations(node.replica.expectations);
+    if (!reread.ok) return refuse({ error: explain(reread.error) });
+  }
+  return succeed({ read: read.value, created, updated, removed: removed.value });
 }
 
 function* removeDead(node: Node, flow: Flow): Generator<Slice, Result<number>, void> {
