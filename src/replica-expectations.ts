@@ -116,12 +116,12 @@ export class ReplicaExpectations {
   }
 
   /** Writes the message about what is in the session's `slot`, but for its header; `type` says which it is. */
-  put(slot: number, view: DataView, at: number, nowMs: number): number {
+  put(slot: number, view: DataView, at: number, nowMs: number, extended: boolean): number {
     const own = slot - this.#firstSlot;
     const stage = this.internal.stageOf(own);
     this.type = stage === DEAD ? EXP_DESTROY : stage === FRESH ? EXP_NEW : EXP_UPDATE;
     this.#counters.wire.expectationsSent++;
-    return encodeExpectation(this.internal.read(own, nowMs), view, at);
+    return encodeExpectation(this.internal.read(own, nowMs), view, at, extended);
   }
   /** Type of the message that `put` wrote last. */
   type = EXP_UPDATE;

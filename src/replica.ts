@@ -18,7 +18,7 @@ import { ReplicaCounters } from "./replica-counters.ts";
 import { ReplicaExpectations } from "./replica-expectations.ts";
 import type { Session, SlotOwner } from "./sync/session.ts";
 import { type Decoded, decodeFlow } from "./wire/decode.ts";
-import { encodeFlow, MESSAGE_MAX_BYTES } from "./wire/encode.ts";
+import { EXTENDED_MESSAGE_MAX_BYTES, encodeFlow, MESSAGE_MAX_BYTES } from "./wire/encode.ts";
 import { decodeExpectation } from "./wire/expectation.ts";
 import {
   CONTROL_BYTES,
@@ -237,11 +237,12 @@ export class Replica {
     wire.messages++;
     const type = headerType(view, at);
     const seq = headerSeq(view, at);
+    const extended = session.extended === true;
     let expectation: Expectation | undefined;
     let decoded: Decoded = "ok";
-    if (type <= CT_DESTROY) decoded = decodeFlow(view, at, bytes, this.#received);
+    if (type <= CT_DESTROY) decoded = decodeFlow(view, at, bytes, this.#received, extended);
     else if (type <= EXP_DESTROY) {
-      const read = decodeExpectation(view, at, bytes);
+      const read = decodeExpectation(view, at, bytes, extended);
       if (typeof read === "string") decoded = read;
       else expectation = read;
     }
@@ -279,10 +280,11 @@ export class Replica {
   /** Fills one datagram; false when there is nothing to say to this peer. */
   #datagramFor(session: Session, out: Outbound, nowMs: number): boolean {
     const { payloadMax } = out;
+    const messageMax = session.extended === true ? EXTENDED_MESSAGE_MAX_BYTES : MESSAGE_MAX_BYTES;
     let at = -1;
     let used = 0;
     // Whether a message fits is known once it is written. The last datagram takes only what fits whatever its length.
-    while (out.room > 1 || (at >= 0 && used + MESSAGE_MAX_BYTES <= payloadMax)) {
+    while (out.room > 1 || (at >= 0 && used + messageMax <= payloadMax)) {
       const sending = session.transmit(nowMs);
       if (sending === "nothing") break;
       if (at < 0) at = out.open();
@@ -304,14 +306,14 @@ export class Replica {
   #putFlow(session: Session, out: Outbound, at: number, nowMs: number): number {
     const { seq, flags, slot } = session.outgoing;
     if (this.expectations.isOurs(slot)) {
-      const bytes = this.expectations.put(slot, out.view, at, nowMs);
+      const bytes = this.expectations.put(slot, out.view, at, nowMs, session.extended === true);
       putHeader(out.view, at, this.expectations.type, flags, bytes, seq);
       return bytes;
     }
     this.internal.read(slot, this.#sent, nowMs);
     const life = this.internal.lifeOf(slot);
     const type = life === DEAD ? CT_DESTROY : life === FRESH ? CT_NEW : CT_UPDATE;
-    const bytes = encodeFlow(this.#sent, out.view, at, false);
+    const bytes = encodeFlow(this.#sent, out.view, at, false, session.extended === true);
     putHeader(out.view, at, type, flags, bytes, seq);
     this.counters.wire.flowsSent++;
     return bytes;

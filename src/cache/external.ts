@@ -7,7 +7,7 @@
  */
 import { Flow, HAS, HAS_TIMEOUT, TIMEOUT } from "../flow/flow.ts";
 import { overlay } from "../flow/merge.ts";
-import { deriveReply } from "../flow/reply.ts";
+import { completeReply } from "../flow/reply.ts";
 import { FlowTable } from "./flow-table.ts";
 import type { FlowHash } from "./hash.ts";
 import { remainingSeconds } from "./remaining.ts";
@@ -43,7 +43,7 @@ export class ExternalCache {
 
   /** False when the cache is full and the flow is not in it. `peer`: who tells of it. */
   create(flow: Flow, nowMs: number, peer = 0): boolean {
-    deriveReply(flow.words);
+    completeReply(flow.words);
     const slot = this.#table.place(flow.words);
     if (slot < 0) return false;
     if (!this.#table.placed) this.#table.write(slot, flow.words);
@@ -59,7 +59,7 @@ export class ExternalCache {
     const known = this.#scratch;
     this.#table.read(slot, known);
     overlay(known.words, flow.words);
-    deriveReply(known.words);
+    completeReply(known.words);
     this.#table.write(slot, known.words);
     this.#told(slot, peer, nowMs);
     return true;

@@ -72,7 +72,7 @@ export const HAS_MASTER = 1 << 12;
 export const HAS_MASTER_PORTS = 1 << 13;
 export const HAS_SEQADJ = 1 << 14;
 export const HAS_SYNPROXY = 1 << 15;
-/** The reply tuple came from the kernel; otherwise it is derived from orig and NAT (`deriveReply`). */
+/** The reply tuple came as a whole, from the kernel or an extended peer; else it is derived from orig and NAT (`deriveReply`). */
 export const HAS_REPLY = 1 << 16;
 export const HAS_PORTS = 1 << 17;
 

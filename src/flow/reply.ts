@@ -9,6 +9,7 @@ import {
   HAS,
   HAS_DNAT_ADDR,
   HAS_DNAT_PORT,
+  HAS_REPLY,
   HAS_SNAT_ADDR,
   HAS_SNAT_PORT,
   IPPROTO_ICMP,
@@ -61,6 +62,17 @@ export function icmpReplyType(l4proto: number, type: number): number {
   return -1;
 }
 
+/** The ports word of the reply to an ICMP flow that nobody translated. */
+export function icmpReply(l4proto: number, ports: number): number {
+  const type = icmpReplyType(l4proto, (ports >>> 8) & 0xff);
+  return type < 0 ? ports : icmpWord(ports >>> 16, type, ports & 0xff);
+}
+
+/** The reply tuple of a flow that a peer told of: an extended one may have told it as a whole. */
+export function completeReply(words: Uint32Array): void {
+  if ((words[HAS] & HAS_REPLY) === 0) deriveReply(words);
+}
+
 /** Fills the parts of the reply tuple that no NAT attribute gave. Words whose HAS bit for NAT is set are kept. */
 export function deriveReply(words: Uint32Array): void {
   const has = words[HAS];
@@ -69,8 +81,7 @@ export function deriveReply(words: Uint32Array): void {
   const ports = words[ORIG_PORTS];
   const l4proto = l4protoOf(words[PROTO]);
   if (isIcmp(l4proto)) {
-    const type = icmpReplyType(l4proto, (ports >>> 8) & 0xff);
-    words[REPLY_PORTS] = type < 0 ? ports : icmpWord(ports >>> 16, type, ports & 0xff);
+    words[REPLY_PORTS] = icmpReply(l4proto, ports);
     return;
   }
   const source = has & HAS_DNAT_PORT ? words[REPLY_PORTS] >>> 16 : ports & 0xffff;

@@ -34,6 +34,8 @@ export interface Outgoing {
 
 export interface Session {
   readonly outgoing: Readonly<Outgoing>;
+  /** The peer is a ctsync node on a sealed channel: it may be sent what conntrackd cannot read. */
+  readonly extended?: boolean;
   /** The flow in `slot` changed, began or ended: the peer must be told. */
   changed(slot: number): void;
   /** Judges a received message, of which header and range are given, and does what a control message asks. */

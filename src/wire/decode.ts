@@ -17,7 +17,9 @@ import {
   HAS_MARK,
   HAS_MASTER,
   HAS_MASTER_PORTS,
+  HAS_NAT,
   HAS_PORTS,
+  HAS_REPLY,
   HAS_SEQADJ,
   HAS_SNAT_ADDR,
   HAS_SNAT_PORT,
@@ -31,6 +33,7 @@ import {
   hasPorts,
   INFO,
   IPPROTO_DCCP,
+  IPPROTO_GRE,
   IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDPLITE,
@@ -57,6 +60,8 @@ import {
   VTAG_ORIG,
   VTAG_REPLY,
   ZONE_BOTH,
+  ZONE_ORIG_ONLY,
+  ZONE_REPLY_ONLY,
 } from "../flow/flow.ts";
 import * as attr from "./attributes.ts";
 import { HEADER_BYTES } from "./header.ts";
@@ -71,16 +76,18 @@ const LABEL_WORDS = 4;
 
 const found = new attr.AttributeScan(attr.CONNTRACK_PAYLOAD_BYTES);
 
-/** Fills `flow` from the message of `lengthBytes` at `at` (header included). Unless "ok" comes back, `flow` means nothing. */
-export function decodeFlow(view: DataView, at: number, lengthBytes: number, flow: Flow): Decoded {
+/**
+ * Fills `flow` from the message of `lengthBytes` at `at` (header included). Unless "ok" comes back, `flow` means nothing.
+ * `extended`: a ctsync node sent it on a sealed channel, and may say more than conntrackd can.
+ */
+export function decodeFlow(view: DataView, at: number, lengthBytes: number, flow: Flow, extended = false): Decoded {
   flow.clear();
-  if (!found.scan(view, at + HEADER_BYTES, at + lengthBytes)) return "badPayload";
+  if (!found.scan(view, at + HEADER_BYTES, at + lengthBytes, extended)) return "badPayload";
   const family = familyFound();
   if (family === 0 || !found.has(attr.ATTR_L4PROTO)) return "incomplete";
   const words = flow.words;
   const l4proto = found.uint8(view, attr.ATTR_L4PROTO);
-  const zone = found.has(attr.ATTR_ZONE) ? view.getUint16(found.payloadAt(attr.ATTR_ZONE)) : 0;
-  words[PROTO] = protoWord(family, l4proto, zone, ZONE_BOTH);
+  words[PROTO] = withZone(view, family, l4proto);
   readAddressPair(view, family === 6 ? attr.ATTR_ORIG_IPV6 : attr.ATTR_ORIG_IPV4, words, ORIG_SRC, ORIG_DST);
   if (!readPorts(view, words, l4proto)) return "incomplete";
   readWord(view, attr.ATTR_STATUS, words, STATUS, HAS_STATUS);
@@ -92,7 +99,31 @@ export function decodeFlow(view: DataView, at: number, lengthBytes: number, flow
   readWords(view, attr.ATTR_NAT_SEQ_ADJ, words, SEQADJ, 6, HAS_SEQADJ);
   readWords(view, attr.ATTR_SYNPROXY, words, SYNPROXY, 3, HAS_SYNPROXY);
   readLabels(view, words);
+  readReply(view, words, family);
   return readHelper(view, words) ? "ok" : "badPayload";
+}
+
+function withZone(view: DataView, family: 4 | 6, l4proto: number): number {
+  const zoneIn = (id: number): number => view.getUint16(found.payloadAt(id));
+  if (found.has(attr.ATTR_EXT_ZONE_ORIG))
+    return protoWord(family, l4proto, zoneIn(attr.ATTR_EXT_ZONE_ORIG), ZONE_ORIG_ONLY);
+  if (found.has(attr.ATTR_EXT_ZONE_REPLY))
+    return protoWord(family, l4proto, zoneIn(attr.ATTR_EXT_ZONE_REPLY), ZONE_REPLY_ONLY);
+  return protoWord(family, l4proto, found.has(attr.ATTR_ZONE) ? zoneIn(attr.ATTR_ZONE) : 0, ZONE_BOTH);
+}
+
+/** A whole reply tuple takes the place of what NAT attributes said of it. */
+function readReply(view: DataView, words: Uint32Array, family: 4 | 6): void {
+  const id = family === 6 ? attr.ATTR_EXT_REPLY_IPV6 : attr.ATTR_EXT_REPLY_IPV4;
+  if (!found.has(id)) return;
+  const count = family === 6 ? 4 : 1;
+  const at = found.payloadAt(id);
+  for (let i = 0; i < count; i++) {
+    words[REPLY_SRC + i] = view.getUint32(at + i * 4);
+    words[REPLY_DST + i] = view.getUint32(at + (count + i) * 4);
+  }
+  words[REPLY_PORTS] = view.getUint32(at + count * 8);
+  words[HAS] = (words[HAS] & ~HAS_NAT) | HAS_REPLY;
 }
 
 /** 4 or 6; 0 when there is no address, or attributes of both families, which cannot belong to one flow. */
@@ -121,6 +152,10 @@ function readPorts(view: DataView, words: Uint32Array, l4proto: number): boolean
     words[ORIG_PORTS] = icmpWord(id, found.uint8(view, attr.ATTR_ICMP_TYPE), found.uint8(view, attr.ATTR_ICMP_CODE));
     words[HAS] |= HAS_PORTS;
     return true;
+  }
+  if (l4proto === IPPROTO_GRE || l4proto === IPPROTO_UDPLITE) {
+    readWord(view, attr.ATTR_EXT_PORTS, words, ORIG_PORTS, HAS_PORTS);
+    if (found.has(attr.ATTR_EXT_PORTS)) return true;
   }
   if (!hasPorts(l4proto)) return true;
   readWord(view, attr.ATTR_ORIG_PORTS, words, ORIG_PORTS, HAS_PORTS);
@@ -180,6 +215,7 @@ function readNat(view: DataView, words: Uint32Array, l4proto: number): void {
 
 /** Linux has 128 labels: more words than that are left out, a payload that is not made of words says nothing. */
 function readLabels(view: DataView, words: Uint32Array): void {
+  if (found.has(attr.ATTR_EXT_NO_LABELS)) words[HAS] |= HAS_LABELS;
   if (!found.has(attr.ATTR_LABELS)) return;
   const payloadBytes = found.payloadBytes(attr.ATTR_LABELS);
   if (payloadBytes === 0 || payloadBytes % 4 !== 0) return;
@@ -188,9 +224,10 @@ function readLabels(view: DataView, words: Uint32Array): void {
 
 /** False for a name that is empty, not terminated, or not printable: it is written into logs and dumps, line by line. */
 function readHelper(view: DataView, words: Uint32Array): boolean {
-  if (!found.has(attr.ATTR_HELPER)) return true;
-  const at = found.payloadAt(attr.ATTR_HELPER);
-  const payloadBytes = found.payloadBytes(attr.ATTR_HELPER);
+  const id = found.has(attr.ATTR_EXT_HELPER) ? attr.ATTR_EXT_HELPER : attr.ATTR_HELPER;
+  if (!found.has(id)) return true;
+  const at = found.payloadAt(id);
+  const payloadBytes = found.payloadBytes(id);
   for (let i = 0; i < payloadBytes; i++) {
     const byte = view.getUint8(at + i);
     if (byte === 0) {

@@ -4,8 +4,9 @@
  *
  * The reply tuple is not sent; where it differs from the mirrored original one, the kernel translated addresses or ports,
  * and NAT attributes say so. Not sent either, because the format has no place for them: GRE keys, UDP-Lite ports, zones of
- * one direction, helper names over 11 characters. What is absent from HAS is left out: a daemon whose config sets a
- * commit timeout clears HAS_TIMEOUT before it encodes.
+ * one direction, helper names over 11 characters; an extended peer is sent those in attributes of our own, behind all the
+ * others. What is absent from HAS is left out: a daemon whose config sets a commit timeout clears HAS_TIMEOUT before it
+ * encodes.
  * Source: conntrackd's synchronisation protocol, version 1, sections 5.1 to 5.5.
  */
 import {
@@ -16,18 +17,22 @@ import {
   HAS_MARK,
   HAS_MASTER,
   HAS_MASTER_PORTS,
+  HAS_PORTS,
   HAS_SEQADJ,
   HAS_STATE,
   HAS_SYNPROXY,
   HAS_TIMEOUT,
+  HAS_WSCALE,
   HELPER,
   INFO,
   IPPROTO_DCCP,
+  IPPROTO_GRE,
   IPPROTO_ICMP,
   IPPROTO_ICMPV6,
   IPPROTO_SCTP,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  IPPROTO_UDPLITE,
   isIcmp,
   LABELS,
   l4protoOf,
@@ -49,7 +54,10 @@ import {
   VTAG_ORIG,
   VTAG_REPLY,
   ZONE_BOTH,
+  ZONE_ORIG_ONLY,
+  ZONE_REPLY_ONLY,
 } from "../flow/flow.ts";
+import { icmpReply } from "../flow/reply.ts";
 import { IPS_DST_NAT_DONE, IPS_SRC_NAT_DONE } from "../flow/status.ts";
 import * as attr from "./attributes.ts";
 import { HEADER_BYTES } from "./header.ts";
@@ -65,6 +73,8 @@ import {
 
 /** The longest message `encodeFlow` writes: a related IPv6 TCP flow, translated both ways, with everything known of it. */
 export const MESSAGE_MAX_BYTES = 304;
+/** The same for an extended peer: a related ICMPv6 flow, translated both ways to another id, its helper's name a long one. */
+export const EXTENDED_MESSAGE_MAX_BYTES = 340;
 /** The attribute takes 16 bytes at most: its header, the name, the terminating zero. */
 const WIRE_HELPER_MAX_CHARACTERS = 11;
 
@@ -74,15 +84,17 @@ export const helperTooLong = (flow: Flow): boolean =>
 
 /**
  * Writes the attributes of `flow` from `at + 8` on and returns the message's whole length in bytes, a multiple of 4; the
- * 8 bytes at `at` are left to `putHeader`. `view` has MESSAGE_MAX_BYTES from `at` on. `windowTracking`: send TCP window scales.
+ * 8 bytes at `at` are left to `putHeader`. `view` has MESSAGE_MAX_BYTES (EXTENDED_…) from `at` on. `windowTracking`: send TCP window scales,
+ * as conntrackd does when so configured, known or not. `extended`: the peer is a ctsync node on a sealed channel, and is sent
+ * all that is known.
  */
-export function encodeFlow(flow: Flow, view: DataView, at: number, windowTracking: boolean): number {
+export function encodeFlow(flow: Flow, view: DataView, at: number, windowTracking: boolean, extended = false): number {
   const words = flow.words;
   const l4proto = flow.l4proto;
   let end = putAddressPair(view, at + HEADER_BYTES, attr.ATTR_ORIG_IPV4, flow.family, words, ORIG_SRC, ORIG_DST);
   end = putUint32(view, end, attr.ATTR_STATUS, words[STATUS]);
   end = putUint8(view, end, attr.ATTR_L4PROTO, l4proto);
-  end = putProtocol(flow, view, end, windowTracking);
+  end = putProtocol(flow, view, end, windowTracking || (extended && flow.has(HAS_WSCALE)));
   if (flow.has(HAS_TIMEOUT)) end = putUint32(view, end, attr.ATTR_TIMEOUT, words[TIMEOUT]);
   if (flow.has(HAS_MARK)) end = putUint32(view, end, attr.ATTR_MARK, words[MARK]);
   if (flow.has(HAS_MASTER)) end = putMaster(flow, view, end);
@@ -93,7 +105,47 @@ export function encodeFlow(flow: Flow, view: DataView, at: number, windowTrackin
   if (flow.has(HAS_LABELS) && anyLabel(words)) end = putWords(view, end, attr.ATTR_LABELS, words, LABELS, 4);
   if (flow.has(HAS_SYNPROXY)) end = putWords(view, end, attr.ATTR_SYNPROXY, words, SYNPROXY, 3);
   if (flow.zone !== 0 && flow.zoneDirection === ZONE_BOTH) end = putUint16(view, end, attr.ATTR_ZONE, flow.zone);
+  if (extended) end = putExtended(flow, view, end);
   return end - at;
+}
+
+function putExtended(flow: Flow, view: DataView, at: number): number {
+  const words = flow.words;
+  const l4proto = flow.l4proto;
+  if (flow.has(HAS_PORTS) && (l4proto === IPPROTO_GRE || l4proto === IPPROTO_UDPLITE))
+    at = putUint32(view, at, attr.ATTR_EXT_PORTS, words[ORIG_PORTS]);
+  if (!replyFollows(flow)) at = putReply(flow, view, at);
+  if (flow.zoneDirection === ZONE_ORIG_ONLY) at = putUint16(view, at, attr.ATTR_EXT_ZONE_ORIG, flow.zone);
+  if (flow.zoneDirection === ZONE_REPLY_ONLY) at = putUint16(view, at, attr.ATTR_EXT_ZONE_REPLY, flow.zone);
+  if (helperTooLong(flow)) at = putWords(view, at, attr.ATTR_EXT_HELPER, words, HELPER, 4);
+  if (flow.has(HAS_LABELS) && !anyLabel(words)) at = putUint8(view, at, attr.ATTR_EXT_NO_LABELS, 0);
+  return at;
+}
+
+/** Whether the receiver makes the flow's reply tuple of the original one and of the NAT attributes that it was sent. */
+function replyFollows(flow: Flow): boolean {
+  const words = flow.words;
+  const source = (words[STATUS] & IPS_SRC_NAT_DONE) !== 0;
+  const destination = (words[STATUS] & IPS_DST_NAT_DONE) !== 0;
+  if (!source && !sameAddress(words, REPLY_DST, ORIG_SRC)) return false;
+  if (!destination && !sameAddress(words, REPLY_SRC, ORIG_DST)) return false;
+  const orig = words[ORIG_PORTS];
+  const reply = words[REPLY_PORTS];
+  if (isIcmp(flow.l4proto)) return reply === icmpReply(flow.l4proto, orig);
+  if (!flow.has(HAS_PORTS)) return reply === 0;
+  return (source || (reply & 0xffff) === orig >>> 16) && (destination || reply >>> 16 === (orig & 0xffff));
+}
+
+function putReply(flow: Flow, view: DataView, at: number): number {
+  const count = flow.family === 6 ? 4 : 1;
+  const id = flow.family === 6 ? attr.ATTR_EXT_REPLY_IPV6 : attr.ATTR_EXT_REPLY_IPV4;
+  const words = flow.words;
+  putAttributeHeader(view, at, id, count * 8 + 4);
+  at += 4;
+  for (let i = 0; i < count; i++, at += 4) view.setUint32(at, words[REPLY_SRC + i]);
+  for (let i = 0; i < count; i++, at += 4) view.setUint32(at, words[REPLY_DST + i]);
+  view.setUint32(at, words[REPLY_PORTS]);
+  return at + 4;
 }
 
 function putProtocol(flow: Flow, view: DataView, at: number, windowTracking: boolean): number {

@@ -1,12 +1,13 @@
 /**
  * Expectation messages (types 3-5), read and written: byte for byte as conntrackd 1.4.7 builds them.
  *
- * An IPv6 NAT tuple has no addresses, and a helper's name has 11 characters at most, as the format has no place for more.
+ * An IPv6 NAT tuple has no addresses, and a helper's name has 11 characters at most, as the format has no place for more;
+ * an extended peer is sent those in attributes of our own.
  * Source: conntrackd's synchronisation protocol, version 1, sections 6 and 8.
  */
 import type { Expectation, ExpectationTuple } from "../flow/expectation.ts";
 import { hasPorts, IPPROTO_UDPLITE } from "../flow/flow.ts";
-import { AttributeScan } from "./attributes.ts";
+import { AttributeScan, payloadTable } from "./attributes.ts";
 import { HEADER_BYTES } from "./header.ts";
 import { putAddressPair, putAttributeHeader, putUint8, putUint32 } from "./put.ts";
 
@@ -30,10 +31,13 @@ const IPV6_OFFSET = 1;
 const L4PROTO_OFFSET = 2;
 const PORTS_OFFSET = 3;
 
-/** Payload bytes by attribute id; negative: at most so many. */
-const EXPECTATION_PAYLOAD_BYTES: readonly number[] = [
-  8, 32, 1, 4, 8, 32, 1, 4, 8, 32, 1, 4, 4, 4, 4, 8, 4, 1, 4, -12, -28,
-];
+/** For an extended peer: the addresses of an IPv6 NAT tuple, a helper's name of 12 to 15 characters. */
+const EXP_EXT_NAT_IPV6 = 64;
+const EXP_EXT_HELPER = 65;
+const EXPECTATION_PAYLOAD_BYTES = payloadTable(
+  [8, 32, 1, 4, 8, 32, 1, 4, 8, 32, 1, 4, 4, 4, 4, 8, 4, 1, 4, -12, -28],
+  [32, -16],
+);
 
 const found = new AttributeScan(EXPECTATION_PAYLOAD_BYTES);
 
@@ -42,9 +46,10 @@ export function decodeExpectation(
   view: DataView,
   at: number,
   lengthBytes: number,
+  extended = false,
 ): Expectation | "badPayload" | "incomplete" {
-  if (!found.scan(view, at + HEADER_BYTES, at + lengthBytes)) return "badPayload";
-  const helper = readString(view, EXP_HELPER);
+  if (!found.scan(view, at + HEADER_BYTES, at + lengthBytes, extended)) return "badPayload";
+  const helper = readString(view, found.has(EXP_EXT_HELPER) ? EXP_EXT_HELPER : EXP_HELPER);
   const expectfn = readString(view, EXP_FN);
   if (helper === null || expectfn === null) return "badPayload";
   const master = readTuple(view, EXP_MASTER);
@@ -91,12 +96,14 @@ function readAddress(view: DataView, at: number, ipv6: boolean): readonly number
 /** The NAT tuple counts once its protocol is there. Its addresses are 0 when they were not sent. */
 function readNat(view: DataView, family: 4 | 6): Expectation["nat"] {
   if (!found.has(EXP_NAT_L4PROTO)) return undefined;
-  const at = family === 4 && found.has(EXP_NAT_IPV4) ? found.payloadAt(EXP_NAT_IPV4) : undefined;
+  const ipv6 = family === 6;
+  const id = ipv6 ? EXP_EXT_NAT_IPV6 : EXP_NAT_IPV4;
+  const at = found.has(id) ? found.payloadAt(id) : undefined;
   return {
     tuple: {
       family,
-      source: at === undefined ? [0, 0, 0, 0] : readAddress(view, at, false),
-      destination: at === undefined ? [0, 0, 0, 0] : readAddress(view, at + 4, false),
+      source: at === undefined ? [0, 0, 0, 0] : readAddress(view, at, ipv6),
+      destination: at === undefined ? [0, 0, 0, 0] : readAddress(view, at + (ipv6 ? 16 : 4), ipv6),
       l4proto: found.uint8(view, EXP_NAT_L4PROTO),
       ports: found.uint32(view, EXP_NAT_PORTS),
     },
@@ -119,9 +126,9 @@ function readString(view: DataView, id: number): string | undefined | null {
 
 /**
  * Writes the attributes of `expectation` from `at + 8` on and returns the message's whole length in bytes, a multiple of 4;
- * the 8 bytes at `at` are left to `putHeader`. `view` has MESSAGE_MAX_BYTES from `at` on.
+ * the 8 bytes at `at` are left to `putHeader`. `view` has MESSAGE_MAX_BYTES from `at` on, which no expectation passes.
  */
-export function encodeExpectation(expectation: Expectation, view: DataView, at: number): number {
+export function encodeExpectation(expectation: Expectation, view: DataView, at: number, extended = false): number {
   const { master, nat, helper, expectfn } = expectation;
   // conntrackd asks the master's protocol whether any of the three tuples has ports.
   const ports = hasPorts(master.l4proto) && master.l4proto !== IPPROTO_UDPLITE;
@@ -134,6 +141,9 @@ export function encodeExpectation(expectation: Expectation, view: DataView, at: 
   if (nat !== undefined) end = putNat(view, end, nat);
   if (helper !== undefined && helper.length <= HELPER_MAX_CHARACTERS) end = putString(view, end, EXP_HELPER, helper);
   if (expectfn !== undefined && expectfn.length <= FN_MAX_CHARACTERS) end = putString(view, end, EXP_FN, expectfn);
+  if (!extended) return end - at;
+  if (nat?.tuple.family === 6) end = putAddresses(view, end, EXP_EXT_NAT_IPV6 - IPV6_OFFSET, nat.tuple);
+  if (helper !== undefined && helper.length > HELPER_MAX_CHARACTERS) end = putString(view, end, EXP_EXT_HELPER, helper);
   return end - at;
 }
 
