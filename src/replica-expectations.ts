@@ -11,8 +11,8 @@ import { DEAD, FRESH } from "./cache/internal.ts";
 import { InternalExpectations } from "./cache/internal-expectations.ts";
 import { StaleEntries } from "./cache/stale-entries.ts";
 import type { AddressFilter } from "./filter/address-filter.ts";
-import type { Expectation } from "./flow/expectation.ts";
-import { Flow, ORIG_DST, ORIG_PORTS, ORIG_SRC, PROTO, protoWord, ZONE_BOTH } from "./flow/flow.ts";
+import { type Expectation, masterFlow } from "./flow/expectation.ts";
+import { Flow } from "./flow/flow.ts";
 import type { ReplicaCounters } from "./replica-counters.ts";
 import type { Session, SlotOwner } from "./sync/session.ts";
 import { encodeExpectation } from "./wire/expectation.ts";
@@ -144,14 +144,9 @@ export class ReplicaExpectations {
    * An expectation belongs to its master. One whose master is in the cache is none of the firewall's own affairs; a master
    * that is not known yet (a helper's first packet) is judged by its source, which NAT does not touch.
    */
-  #ignored({ master }: Expectation): boolean {
-    const words = this.#master.words;
-    this.#master.clear();
-    words[PROTO] = protoWord(master.family, master.l4proto, 0, ZONE_BOTH);
-    words.set(master.source, ORIG_SRC);
-    words.set(master.destination, ORIG_DST);
-    words[ORIG_PORTS] = master.ports;
-    if (this.#flows.find(this.#master) >= 0 || !this.#filter.ignores(words)) return false;
+  #ignored(expectation: Expectation): boolean {
+    masterFlow(expectation, this.#master);
+    if (this.#flows.find(this.#master) >= 0 || !this.#filter.ignores(this.#master.words)) return false;
     this.#counters.cache.expectationsIgnored++;
     return true;
   }

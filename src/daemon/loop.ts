@@ -17,6 +17,7 @@ import type { Link } from "./link.ts";
 import type { Node } from "./node.ts";
 import { Portion } from "./portion.ts";
 import type { Systemd } from "./systemd.ts";
+import { TranslatedMasters } from "./work/translated-masters.ts";
 
 /** Bounds of each part of a turn, so that a flood of events cannot starve the peer, nor the peer the kernel. */
 const PART_MS = 2;
@@ -59,6 +60,7 @@ export class Loop {
   /** Nobody is watched here: waiting on it is sleeping. */
   readonly #nothing = new Epoll();
   readonly #gather: Gather;
+  readonly #masters: TranslatedMasters;
   readonly #breath = new Breath();
   readonly #flow = new Flow();
   readonly #eventPortion = new Portion(EVENTS_LEAST, BATCH_EVENTS);
@@ -80,6 +82,8 @@ export class Loop {
   constructor(parts: LoopParts) {
     this.#parts = parts;
     this.#node = parts.node;
+    const { masters, replica, jobs } = parts.node;
+    this.#masters = new TranslatedMasters(masters, replica, jobs);
     this.#gather = new Gather(this.#node.config.netlink.gatherMs);
     this.#everything.add(this.#node.events.fd, EVENTS);
     this.#watch(parts.addresses.fd, ADDRESSES, EPOLLIN);
@@ -209,9 +213,10 @@ export class Loop {
     const { expectationEvents, replica } = this.#node;
     this.#expectationsReady = false;
     if (expectationEvents === undefined) return;
-    const outcome = expectationEvents.receive((began, expectation) =>
-      replica.expectations.kernelEvent(began, expectation, nowMs),
-    );
+    const outcome = expectationEvents.receive((began, expectation) => {
+      replica.expectations.kernelEvent(began, expectation, nowMs);
+      if (began) this.#masters.began(expectation);
+    });
     if (outcome === "overrun") this.#expectationsLost = true;
     if (outcome !== "drained") {
       this.#expectationsReady = true;

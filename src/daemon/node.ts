@@ -23,6 +23,8 @@ export interface Node {
   readonly events: KernelEvents;
   /** Undefined where the kernel's expectations are not replicated. */
   readonly expectationEvents: ExpectationEvents | undefined;
+  /** For masters of expectations alone. */
+  readonly masters: KernelLookup;
   readonly commit: KernelCommit;
   readonly expectationCommit: ExpectationCommit;
   readonly deletes: KernelDelete;

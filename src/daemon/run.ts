@@ -143,6 +143,8 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
   if (expectationEvents?.ok === false) return expectationEvents;
   const expectationCommit = ExpectationCommit.open();
   if (!expectationCommit.ok) return expectationCommit;
+  const masters = KernelLookup.open();
+  if (!masters.ok) return masters;
   const deletes = KernelDelete.open();
   if (!deletes.ok) return deletes;
   const timers = KernelTimers.open();
@@ -163,6 +165,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
     replica: makeReplica(config, filter),
     events: events.value,
     expectationEvents: expectationEvents?.value,
+    masters: masters.value,
     commit: commit.value,
     expectationCommit: expectationCommit.value,
     deletes: deletes.value,

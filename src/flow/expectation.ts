@@ -5,6 +5,8 @@
  * that tuple count. Behind NAT it also has the tuple to translate back to, and a direction. Expectations are few, so each
  * is an object; nothing changes one, a newer state is another object.
  */
+import { type Flow, ORIG_DST, ORIG_PORTS, ORIG_SRC, PROTO, protoWord, ZONE_BOTH } from "./flow.ts";
+
 /** One tuple, or a mask of one. Addresses are four 32-bit words, of which IPv4 uses the first. */
 export interface ExpectationTuple {
   readonly family: 4 | 6;
@@ -50,3 +52,13 @@ export const sameExpectation = (a: Expectation, b: Expectation): boolean =>
   a.expectfn === b.expectfn &&
   a.nat?.direction === b.nat?.direction &&
   (a.nat && tupleKey(a.nat.tuple)) === (b.nat && tupleKey(b.nat.tuple));
+
+/** Names the master as a flow does; the kernel does not say in which zone it is. */
+export function masterFlow({ master }: Expectation, flow: Flow): void {
+  const words = flow.words;
+  flow.clear();
+  words[PROTO] = protoWord(master.family, master.l4proto, 0, ZONE_BOTH);
+  words.set(master.source, ORIG_SRC);
+  words.set(master.destination, ORIG_DST);
+  words[ORIG_PORTS] = master.ports;
+}

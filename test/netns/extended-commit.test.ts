@@ -8,12 +8,16 @@ import { completeReply } from "../../src/flow/reply.ts";
 import * as status from "../../src/flow/status.ts";
 import { flowLine } from "../../src/flow/text.ts";
 import { KernelCommit } from "../../src/kernel/commit.ts";
+import { CT_NEW } from "../../src/kernel/ctnetlink-attributes.ts";
+import { encodeCreate } from "../../src/kernel/encode-conntrack.ts";
+import { AF_INET, NLM_F_CREATE, NLM_F_EXCL } from "../../src/kernel/netlink.ts";
+import { RequestBatch } from "../../src/kernel/request-batch.ts";
 import { decodeFlow } from "../../src/wire/decode.ts";
 import { EXTENDED_MESSAGE_MAX_BYTES, encodeFlow } from "../../src/wire/encode.ts";
 import { inside } from "../lab/enter.ts";
 import { Lab } from "../lab/lab.ts";
 import type { Namespace } from "../lab/namespace.ts";
-import { findEntry, table, unwrap } from "./kernel-table.ts";
+import { findEntry, rawTable, table, unwrap } from "./kernel-table.ts";
 import { EVERY_KIND, flowOf, RULES, sendPackets } from "./kernel-traffic.ts";
 
 const LIFE = status.IPS_SEEN_REPLY | status.IPS_ASSURED | status.IPS_CONFIRMED;
@@ -81,6 +85,24 @@ test("every entry is committed, and stands as it stood", () => {
     flow.words.set(words);
     expect(comparable(findEntry(after, flow))).toEqual(comparable(words));
   }
+});
+
+/** Why no security context is told: the kernel would report one, and takes none. */
+test("a security context in a request is passed over without a word", () => {
+  const [CTA_SECCTX, CTA_SECCTX_NAME, context] = [19, 1, "system_u:object_r:unlabeled_t:s0"];
+  const flow = flowOf({ l4proto: 6, source: 99, state: 3 });
+  const batch = inside(to, () => unwrap(RequestBatch.open("commit a security context")));
+  batch.begin(CT_NEW, NLM_F_CREATE | NLM_F_EXCL, AF_INET);
+  encodeCreate(batch.writer, flow.words, 300, 0);
+  const nest = batch.writer.nest(CTA_SECCTX);
+  batch.writer.text(CTA_SECCTX_NAME, context);
+  batch.writer.unnest(nest);
+  batch.end();
+  expect([batch.send(), batch.errno(0)]).toEqual([0, 0]);
+  batch.close();
+  findEntry(table(to), flow);
+  const text = new TextDecoder("latin1");
+  expect(rawTable(to).some((message) => text.decode(message).includes(context))).toBeFalse();
 });
 
 /** Without what time and NAT set-up change, and without the zeros of SYN proxy that every entry made by request has. */
