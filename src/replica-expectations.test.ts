@@ -1,5 +1,6 @@
 /** Expectations through two replicas: what one kernel announces stands in the other's external cache. */
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import { makeExpectation } from "../test/make-expectation.ts";
 import { makeFlow } from "../test/make-flow.ts";
 import { type Node, pair, talk } from "../test/replica-node.ts";
@@ -121,4 +122,30 @@ test("the end of one that nobody knows is counted", () => {
   ended(a, 1);
   talk(a, b);
   expect(b.replica.counters.cache.expectationsUnknown).toBe(1);
+});
+
+test("whatever is lost on the way, the peer holds in the end what the kernel has", () => {
+  const step = fc.oneof(
+    fc.record({ what: fc.constantFrom("began", "ended", "flow"), port: fc.integer({ min: 1, max: 6 }) }),
+    fc.record({ what: fc.constantFrom("lost", "unheard", "heard", "request", "bulk"), port: fc.constant(0) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const [a, b] = pair();
+      for (const { what, port } of steps) {
+        if (what === "began") began(a, port);
+        else if (what === "ended") ended(a, port);
+        else if (what === "flow") a.event(EVENT_NEW, makeFlow({ ports: port }));
+        else if (what === "lost") a.says(100);
+        else if (what === "unheard") a.hears(...b.says(100).slice(1));
+        else if (what === "request") b.replica.sessions[0].request();
+        else if (what === "bulk") a.replica.sessions[0].bulk();
+        else talk(a, b, 100);
+      }
+      for (let i = 0; i < 12; i++) talk(a, b, 1_000);
+      expect(held(b)).toEqual(held(a, "internal"));
+      expect(b.replica.external.count).toBe(a.replica.internal.count);
+    }),
+    { numRuns: 300 },
+  );
 });
