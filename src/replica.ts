@@ -14,7 +14,8 @@ import { StaleFlows } from "./cache/stale-flows.ts";
 import type { AddressFilter } from "./filter/address-filter.ts";
 import { Flow } from "./flow/flow.ts";
 import { ReplicaCounters } from "./replica-counters.ts";
-import type { Session, SlotOwner } from "./sync/session.ts";
+import type { Proof } from "./sync/proof.ts";
+import type { NodeRole, Session, SlotOwner } from "./sync/session.ts";
 import { decodeFlow } from "./wire/decode.ts";
 import { encodeFlow, MESSAGE_MAX_BYTES } from "./wire/encode.ts";
 import {
@@ -77,6 +78,8 @@ export class Replica {
   readonly external: ExternalCache;
   readonly sessions: readonly Session[];
   readonly counters = new ReplicaCounters();
+  /** What keepalived made of this node: extended peers are told. */
+  role: NodeRole = "unknown";
   readonly #filter: AddressFilter;
   readonly #stale: readonly StaleFlows[];
   readonly #received = new Flow();
@@ -144,6 +147,14 @@ export class Replica {
       at += bytes;
     }
   }
+
+  /** What is known of the equality of our internal cache and the peer's external one. */
+  proof(peer: number): Proof {
+    return { supported: this.sessions[peer].extended, equalMs: Number.NEGATIVE_INFINITY, flows: 0, differing: 0 };
+  }
+
+  /** Compares with the peer as soon as may be; `proof` then says what came of it. */
+  prove(_peer: number): void {}
 
   tick(nowMs: number): void {
     for (let peer = 0; peer < this.sessions.length; peer++) {

@@ -21,7 +21,7 @@ import { Lag } from "./lag.ts";
 import { Receiver } from "./receiver.ts";
 import { Sender, type SenderLimits } from "./sender.ts";
 import { isBefore } from "./serial.ts";
-import type { Outgoing, PeerState, Sending, Session, SlotOwner, Verdict } from "./session.ts";
+import type { Epoch, NodeRole, Outgoing, PeerState, Sending, Session, SlotOwner, Verdict } from "./session.ts";
 
 /** Silence after which we say that we are alive. */
 const HEARTBEAT_MS = 1_000;
@@ -35,7 +35,17 @@ export interface FtfwLimits extends SenderLimits {
   readonly ackWindow: number;
 }
 
+/** What is needed towards a ctsync node on a sealed channel. */
+export interface Extension {
+  /** This life of ours. */
+  readonly epoch: Epoch;
+}
+
 export class Ftfw implements Session {
+  readonly extended: boolean;
+  readonly peerCapabilities: number = 0;
+  readonly peerEpoch: Epoch | null = null;
+  readonly peerRole: NodeRole = "unknown";
   readonly outgoing: Outgoing = { seq: 0, flags: 0, slot: 0, from: 0, to: 0 };
   readonly #counters = { nacksReceived: 0, stalls: 0, overdue: 0, peerRestarts: 0 };
   readonly #owner: SlotOwner;
@@ -56,7 +66,9 @@ export class Ftfw implements Session {
   #sentMs = Number.NEGATIVE_INFINITY;
   #progressMs = 0;
 
-  constructor(limits: FtfwLimits, firstSeq: number, owner: SlotOwner) {
+  /** `extension`: the channel is sealed, so the peer is a ctsync node. */
+  constructor(limits: FtfwLimits, firstSeq: number, owner: SlotOwner, extension?: Extension) {
+    this.extended = extension !== undefined;
     this.#owner = owner;
     this.#sender = new Sender(limits, firstSeq, owner);
     this.#receiver = new Receiver(limits.ackWindow, (flags, from, to) => this.#sender.ask(flags, from, to));

@@ -10,6 +10,14 @@ export type Verdict = "deliver" | "late" | "badHeader";
 /** What `transmit` decided: see `Outgoing` for the rest. */
 export type Sending = "nothing" | "data" | "control";
 export type PeerState = "handshake" | "connected" | "silent";
+/** What keepalived made of a node, as the node itself says. */
+export type NodeRole = "unknown" | "master" | "backup" | "fault" | "stop";
+
+/** One life of a node: 64 random bits, drawn when it starts. */
+export interface Epoch {
+  readonly high: number;
+  readonly low: number;
+}
 
 /** The cache behind a session, by slot. */
 export interface SlotOwner {
@@ -32,6 +40,12 @@ export interface Outgoing {
 
 export interface Session {
   readonly outgoing: Readonly<Outgoing>;
+  /** The peer is a ctsync node on a sealed channel: extension messages may be sent to it. */
+  readonly extended: boolean;
+  /** What an extended peer said of itself: capability bits, its life, its role. Until then 0, null and unknown. */
+  readonly peerCapabilities: number;
+  readonly peerEpoch: Epoch | null;
+  readonly peerRole: NodeRole;
   /** The flow in `slot` changed, began or ended: the peer must be told. */
   changed(slot: number): void;
   /** Judges a received message, of which header and range are given, and does what a control message asks. */

@@ -124,6 +124,10 @@ export function happenings(name: string, node: Node): Happening[] {
 
 /** Where sequence numbers do not matter (NOTRACK, ALARM) all data counts that arrives. Says nothing itself. */
 class Unreliable implements Session {
+  readonly extended = false;
+  readonly peerCapabilities = 0;
+  readonly peerEpoch = null;
+  readonly peerRole = "unknown";
   readonly outgoing = { seq: 0, flags: 0, slot: 0, from: 0, to: 0 };
   readonly bulkDone = true;
   readonly requestDone = true;
