@@ -19,6 +19,10 @@ export class ReplicaCounters {
     flowsReceived: 0,
     flowsSent: 0,
     controlsSent: 0,
+    /** Extension messages: used, of a subtype that only a later version knows, sent. */
+    extensionsReceived: 0,
+    extensionsUnknown: 0,
+    extensionsSent: 0,
   };
   readonly cache = {
     /** Flows of this machine's own, or ignored by the configuration. */

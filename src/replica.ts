@@ -14,10 +14,12 @@ import { StaleFlows } from "./cache/stale-flows.ts";
 import type { AddressFilter } from "./filter/address-filter.ts";
 import { Flow } from "./flow/flow.ts";
 import { ReplicaCounters } from "./replica-counters.ts";
+import { PeerHost } from "./replica-peer.ts";
 import type { Proof } from "./sync/proof.ts";
-import type { NodeRole, Session, SlotOwner } from "./sync/session.ts";
+import type { ExtensionPort, NodeRole, Session, SlotOwner } from "./sync/session.ts";
 import { decodeFlow } from "./wire/decode.ts";
 import { encodeFlow, MESSAGE_MAX_BYTES } from "./wire/encode.ts";
+import { decodeExtension, EXT, ExtensionMessage, encodeExtension } from "./wire/extension.ts";
 import {
   CONTROL_BYTES,
   CT_DESTROY,
@@ -84,6 +86,7 @@ export class Replica {
   readonly #stale: readonly StaleFlows[];
   readonly #received = new Flow();
   readonly #sent = new Flow();
+  readonly #heard = new ExtensionMessage();
 
   constructor(options: ReplicaOptions) {
     const hash = new FlowHash(options.hashKey[0], options.hashKey[1]);
@@ -91,6 +94,7 @@ export class Replica {
     this.external = new ExternalCache(options.flowsMax, hash);
     this.#filter = options.filter;
     this.sessions = options.sessions.map((session, peer) => session(this.internal.ownerFor(peer)));
+    for (const { extension } of this.sessions) extension?.attach(new PeerHost(this));
     this.#stale = options.sessions.map((_, peer) => new StaleFlows(this.external, peer, options.staleMs));
   }
 
@@ -231,6 +235,10 @@ export class Replica {
     wire.messages++;
     const type = headerType(view, at);
     const seq = headerSeq(view, at);
+    if (type === EXT && session.extension !== undefined) {
+      this.#extension(session, session.extension, view, at, bytes, nowMs);
+      return;
+    }
     const decoded = type <= CT_DESTROY ? decodeFlow(view, at, bytes, this.#received) : "ok";
     if (decoded !== "ok") {
       wire[decoded]++;
@@ -248,6 +256,22 @@ export class Replica {
     if (type === CTL) return;
     if (type > CT_DESTROY) wire.expectationsIgnored++;
     else this.#learn(type, peer, nowMs);
+  }
+
+  #extension(session: Session, port: ExtensionPort, view: DataView, at: number, bytes: number, nowMs: number): void {
+    const wire = this.counters.wire;
+    const seq = headerSeq(view, at);
+    const message = this.#heard;
+    const decoded = decodeExtension(view, at, bytes, message);
+    if (decoded === "badPayload") {
+      wire.badPayload++;
+      session.unreadable(seq, nowMs);
+      return;
+    }
+    const verdict = port.receive(decoded === "ok" ? message : null, headerFlags(view, at), seq, nowMs);
+    if (verdict !== "deliver") wire[verdict]++;
+    else if (decoded === "ok") wire.extensionsReceived++;
+    else wire.extensionsUnknown++;
   }
 
   #learn(type: number, peer: number, nowMs: number): void {
@@ -275,7 +299,11 @@ export class Replica {
       if (sending === "nothing") break;
       if (at < 0) at = out.open();
       const bytes =
-        sending === "data" ? this.#putFlow(session, out, at + used, nowMs) : this.#putControl(session, out, at + used);
+        sending === "data"
+          ? this.#putFlow(session, out, at + used, nowMs)
+          : sending === "control"
+            ? this.#putControl(session, out, at + used)
+            : this.#putExtension(session, out, at + used);
       if (used + bytes > payloadMax && used > 0) {
         out.close(used);
         const from = at + used;
@@ -298,6 +326,13 @@ export class Replica {
     putHeader(out.view, at, type, flags, bytes, seq);
     this.counters.wire.flowsSent++;
     return bytes;
+  }
+
+  #putExtension({ outgoing, extension }: Session, out: Outbound, at: number): number {
+    this.counters.wire.extensionsSent++;
+    return extension === undefined
+      ? 0
+      : encodeExtension(extension.outgoing, out.view, at, outgoing.flags, outgoing.seq);
   }
 
   #putControl(session: Session, out: Outbound, at: number): number {

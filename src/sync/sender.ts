@@ -14,6 +14,7 @@ import { WordQueue } from "./queue.ts";
 import { CONTROL, isControl, NOTHING, ResendRing, slotOf } from "./resend-ring.ts";
 import { isBefore, next, previous } from "./serial.ts";
 import type { SlotOwner } from "./session.ts";
+import { Unsettled } from "./unsettled.ts";
 
 /** Control messages to which the peer answers with flows. */
 const QUESTIONS = FLAG_RESYNC | FLAG_NACK;
@@ -46,6 +47,7 @@ export class Sender implements Outstanding {
   readonly #inFlightMax: number;
   readonly #ring: ResendRing;
   readonly #parked = new Parked();
+  readonly #unsettled = new Unsettled();
   /** CONTROL_WORDS a message: flags, from, to. */
   readonly #control: WordQueue;
   readonly #place: Uint8Array;
@@ -117,8 +119,12 @@ export class Sender implements Outstanding {
 
   changed(slot: number): void {
     if (this.#place[slot] === QUEUED) return;
-    if (this.#place[slot] === IN_FLIGHT) this.#takeFlow(slot);
-    this.#queueFlow(slot);
+    if (this.#place[slot] !== IN_FLIGHT) {
+      this.#queueFlow(slot);
+      return;
+    }
+    this.#takeFlow(slot);
+    this.#queueSent(slot);
   }
 
   /** Queues a control message for the first time. */
@@ -183,6 +189,25 @@ export class Sender implements Outstanding {
     this.#inFlight++;
     this.#seqOf[slot] = this.#number(slot + 1, 0, 0);
     return slot;
+  }
+
+  /** Numbers a message that is neither acknowledged nor repeated. */
+  pass(): number {
+    return this.#number(NOTHING, 0, 0);
+  }
+
+  /** The newest state of the flow in `slot` was acknowledged. */
+  isSettled(slot: number): boolean {
+    return this.#place[slot] === IDLE;
+  }
+
+  /** The peer must have received everything from this number on to have the newest state sent of each flow. */
+  get unsettledFrom(): number {
+    const ring = this.#ring;
+    let onTheWay = ring.oldest;
+    while (onTheWay !== ring.end && (ring.peek(onTheWay) === NOTHING || isControl(ring.peek(onTheWay))))
+      onTheWay = next(onTheWay);
+    return this.#unsettled.from(this.data, onTheWay);
   }
 
   /** Number of the message that was taken last. */
@@ -294,6 +319,7 @@ export class Sender implements Outstanding {
       this.#place[slotOf(element)] = IDLE;
     }
     this.bulk.repeated(this.data);
+    this.#unsettled.defer(this.data.end);
   }
 
   /** Gives the message the next number. What stood in its place of the ring, a whole ring ago, is not lost by it. */
@@ -317,9 +343,15 @@ export class Sender implements Outstanding {
   #repeat(element: number, from: number, to: number): void {
     this.counters.resent++;
     if (!isControl(element)) {
-      this.#queueFlow(slotOf(element));
+      this.#queueSent(slotOf(element));
       this.bulk.repeated(this.data);
     } else if (!this.say(element & 0xff, from, to)) this.#answered(element);
+  }
+
+  /** The flow was sent, and nobody knows whether that arrived. */
+  #queueSent(slot: number): void {
+    this.#queueFlow(slot);
+    this.#unsettled.waits(this.#seqOf[slot], this.data.end);
   }
 
   #queueFlow(slot: number): void {

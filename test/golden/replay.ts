@@ -128,6 +128,8 @@ class Unreliable implements Session {
   readonly peerCapabilities = 0;
   readonly peerEpoch = null;
   readonly peerRole = "unknown";
+  readonly bulkProgress = null;
+  readonly extension = undefined;
   readonly outgoing = { seq: 0, flags: 0, slot: 0, from: 0, to: 0 };
   readonly bulkDone = true;
   readonly requestDone = true;
