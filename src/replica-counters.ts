@@ -36,4 +36,15 @@ export class ReplicaCounters {
     /** Ended flows that an absent peer was not told of, to make room. */
     destroysForgotten: 0,
   };
+  /** Anti-entropy with extended peers (sync/prover.ts, sync/checker.ts). */
+  readonly proof = {
+    /** Comparisons of the peer's digest with ours, and those that found a difference. */
+    compared: 0,
+    differed: 0,
+    /** Flows asked for because they were missing or differed, and flows withdrawn because the peer has them no more. */
+    wanted: 0,
+    withdrawn: 0,
+    /** Flows sent again because the peer asked for them so. */
+    repaired: 0,
+  };
 }

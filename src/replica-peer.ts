@@ -1,12 +1,38 @@
-/** The replica as one of its extended sessions sees it. */
+/**
+ * The replica as one of its extended sessions sees it: what this peer was told, what it told, and how both are held equal.
+ */
+import { Digest } from "./cache/digest.ts";
 import type { Replica } from "./replica.ts";
-import type { ExtensionHost, NodeRole } from "./sync/session.ts";
+import { Checker, isForChecker } from "./sync/checker.ts";
+import type { Proof } from "./sync/proof.ts";
+import { Prover } from "./sync/prover.ts";
+import type { ExtensionHost, ExtensionPort, NodeRole, Session } from "./sync/session.ts";
+import type { ExtensionMessage } from "./wire/extension.ts";
 
 export class PeerHost implements ExtensionHost {
+  /** The flows of the internal cache as they were last sent to this peer, and those of the external cache that are its own. */
+  readonly told: Digest;
+  readonly heard: Digest;
+  readonly isFull = false;
   readonly #replica: Replica;
+  readonly #prover: Prover;
+  readonly #checker: Checker;
 
-  constructor(replica: Replica) {
+  /** `restMs`: how long nothing is compared after the internal cache was emptied. */
+  constructor(replica: Replica, peer: number, session: Session, port: ExtensionPort, restMs: number) {
+    const { internal, external } = replica;
     this.#replica = replica;
+    this.told = new Digest(internal.flowsMax);
+    this.heard = new Digest(internal.flowsMax);
+    external.watch(peer, this.heard);
+    const resend = (slot: number): void => {
+      replica.counters.proof.repaired++;
+      internal.renew(slot, peer);
+      session.changed(slot);
+    };
+    this.#prover = new Prover(this.told, port, resend, restMs);
+    const withdraw = (slot: number): void => external.remove(slot);
+    this.#checker = new Checker(this.heard, port, withdraw, () => session.request(), replica.counters.proof);
   }
 
   get role(): NodeRole {
@@ -17,17 +43,34 @@ export class PeerHost implements ExtensionHost {
     return this.#replica.internal.count;
   }
 
-  readonly isFull = false;
+  get proof(): Proof {
+    return this.#prover.proof;
+  }
 
-  reborn(): void {}
+  prove(): void {
+    this.#prover.prove();
+  }
 
-  hear(): void {}
+  /** The internal cache was emptied. */
+  flushed(): void {
+    this.#prover.flushed();
+  }
 
-  next(): boolean {
-    return false;
+  reborn(): void {
+    this.#prover.reborn();
+    this.#checker.reborn();
+  }
+
+  hear(message: ExtensionMessage, seq: number, nowMs: number): void {
+    if (isForChecker(message)) this.#checker.hear(message, seq, nowMs);
+    else this.#prover.hear(message);
+  }
+
+  next(message: ExtensionMessage, seq: number, nowMs: number): boolean {
+    return this.#checker.next(message) || this.#prover.next(message, seq, nowMs);
   }
 
   nextDueMs(): number {
-    return Number.POSITIVE_INFINITY;
+    return this.#prover.dueMs;
   }
 }

@@ -75,6 +75,8 @@ export interface Outbound {
   close(lengthBytes: number): void;
 }
 
+const NO_PROOF: Proof = { supported: false, equalMs: Number.NEGATIVE_INFINITY, flows: 0, differing: 0 };
+
 export class Replica {
   readonly internal: InternalCache;
   readonly external: ExternalCache;
@@ -82,6 +84,8 @@ export class Replica {
   readonly counters = new ReplicaCounters();
   /** What keepalived made of this node: extended peers are told. */
   role: NodeRole = "unknown";
+  /** Towards extended peers, by peer number. */
+  readonly #hosts: readonly (PeerHost | undefined)[];
   readonly #filter: AddressFilter;
   readonly #stale: readonly StaleFlows[];
   readonly #received = new Flow();
@@ -94,7 +98,13 @@ export class Replica {
     this.external = new ExternalCache(options.flowsMax, hash);
     this.#filter = options.filter;
     this.sessions = options.sessions.map((session, peer) => session(this.internal.ownerFor(peer)));
-    for (const { extension } of this.sessions) extension?.attach(new PeerHost(this));
+    this.#hosts = this.sessions.map((session, peer) => {
+      const { extension } = session;
+      if (extension === undefined) return undefined;
+      const host = new PeerHost(this, peer, session, extension, options.staleMs);
+      extension.attach(host);
+      return host;
+    });
     this.#stale = options.sessions.map((_, peer) => new StaleFlows(this.external, peer, options.staleMs));
   }
 
@@ -154,11 +164,13 @@ export class Replica {
 
   /** What is known of the equality of our internal cache and the peer's external one. */
   proof(peer: number): Proof {
-    return { supported: this.sessions[peer].extended, equalMs: Number.NEGATIVE_INFINITY, flows: 0, differing: 0 };
+    return this.#hosts[peer]?.proof ?? NO_PROOF;
   }
 
   /** Compares with the peer as soon as may be; `proof` then says what came of it. */
-  prove(_peer: number): void {}
+  prove(peer: number): void {
+    this.#hosts[peer]?.prove();
+  }
 
   tick(nowMs: number): void {
     for (let peer = 0; peer < this.sessions.length; peer++) {
@@ -178,7 +190,7 @@ export class Replica {
 
   /** Fills datagrams with what this peer must hear; true while more waits than `out` has room for. */
   transmit(peer: number, out: Outbound, nowMs: number): boolean {
-    while (this.#datagramFor(this.sessions[peer], out, nowMs)) if (out.room < 2) return true;
+    while (this.#datagramFor(peer, out, nowMs)) if (out.room < 2) return true;
     return false;
   }
 
@@ -186,6 +198,7 @@ export class Replica {
   flushInternal(): number {
     const flows = this.internal.count;
     for (const session of this.sessions) session.retain(() => false);
+    for (const host of this.#hosts) host?.flushed();
     this.internal.clear();
     return flows;
   }
@@ -220,6 +233,7 @@ export class Replica {
   #forgetDead(): void {
     for (const session of this.sessions) session.retain((slot) => this.internal.lifeOf(slot) !== DEAD);
     for (let slot = this.internal.nextDead(0); slot >= 0; slot = this.internal.nextDead(slot + 1)) {
+      for (const host of this.#hosts) host?.told.forget(slot);
       this.internal.drop(slot);
       this.counters.cache.destroysForgotten++;
     }
@@ -289,7 +303,8 @@ export class Replica {
   }
 
   /** Fills one datagram; false when there is nothing to say to this peer. */
-  #datagramFor(session: Session, out: Outbound, nowMs: number): boolean {
+  #datagramFor(peer: number, out: Outbound, nowMs: number): boolean {
+    const session = this.sessions[peer];
     const { payloadMax } = out;
     let at = -1;
     let used = 0;
@@ -300,7 +315,7 @@ export class Replica {
       if (at < 0) at = out.open();
       const bytes =
         sending === "data"
-          ? this.#putFlow(session, out, at + used, nowMs)
+          ? this.#putFlow(session, this.#hosts[peer], out, at + used, nowMs)
           : sending === "control"
             ? this.#putControl(session, out, at + used)
             : this.#putExtension(session, out, at + used);
@@ -317,11 +332,15 @@ export class Replica {
     return at >= 0;
   }
 
-  #putFlow(session: Session, out: Outbound, at: number, nowMs: number): number {
+  #putFlow(session: Session, host: PeerHost | undefined, out: Outbound, at: number, nowMs: number): number {
     const { seq, flags, slot } = session.outgoing;
     this.internal.read(slot, this.#sent, nowMs);
     const life = this.internal.lifeOf(slot);
     const type = life === DEAD ? CT_DESTROY : life === FRESH ? CT_NEW : CT_UPDATE;
+    if (host !== undefined) {
+      if (life === DEAD) host.told.forget(slot);
+      else host.told.set(slot, this.#sent.words);
+    }
     const bytes = encodeFlow(this.#sent, out.view, at, false);
     putHeader(out.view, at, type, flags, bytes, seq);
     this.counters.wire.flowsSent++;

@@ -135,6 +135,13 @@ export class InternalCache {
     return { nextLive: (from) => this.nextLive(from), release: (slot) => this.#release(slot, 1 << peer) };
   }
 
+  /** The peer does not know the flow in `slot` as it is: it is announced as new again. */
+  renew(slot: number, peer: number): void {
+    if (this.#life[slot] === DEAD) return;
+    this.#life[slot] = FRESH;
+    this.#holders[slot] |= 1 << peer;
+  }
+
   /** One peer knows the newest state of the flow in `slot`. */
   #release(slot: number, peer: number): void {
     if (this.#holders[slot] === 0) return;

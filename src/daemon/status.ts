@@ -104,6 +104,7 @@ function counters(node: Node): Counters {
     audit: { ...node.audit.counters },
     wire: { ...replica.counters.wire },
     peer: { ...replica.sessions[0].counters },
+    proof: { ...replica.counters.proof },
     link: { ...link.counters, dropped: link.channel?.drops ?? 0 },
   };
 }

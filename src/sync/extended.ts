@@ -26,6 +26,7 @@ export interface ExtendedSession {
 
 export class Extended implements ExtensionPort {
   readonly outgoing = new ExtensionMessage();
+  readonly ownEpoch: Epoch;
   readonly acquaintance: Acquaintance;
   readonly #session: ExtendedSession;
   #host: ExtensionHost | undefined;
@@ -34,6 +35,7 @@ export class Extended implements ExtensionPort {
   #lifeNoted = false;
 
   constructor({ epoch }: Extension, session: ExtendedSession) {
+    this.ownEpoch = epoch;
     this.acquaintance = new Acquaintance(epoch);
     this.#session = session;
   }
@@ -55,9 +57,16 @@ export class Extended implements ExtensionPort {
     return this.#session.receiver.unbrokenFrom;
   }
 
-  get busy(): boolean {
-    const { bulk, data } = this.#session.sender;
-    return bulk.running || data.length > 0;
+  get bulkRunning(): boolean {
+    return this.#session.sender.bulk.running;
+  }
+
+  get peerEpochLow(): number {
+    return this.acquaintance.epoch?.low ?? 0;
+  }
+
+  get peerIsFull(): boolean {
+    return this.acquaintance.peerIsFull;
   }
 
   isSettled(slot: number): boolean {

@@ -193,8 +193,11 @@ export class Ftfw implements Session {
     this.#lag.look(this.#sender, nowMs);
     this.#unstall(nowMs);
     const answering = nowMs - this.#flowHeardMs < SILENT_MS;
-    this.#counters.overdue +=
-      this.#sender.repeatOverdue(answering, nowMs) + this.#sender.repeatParked(answering, nowMs);
+    const sender = this.#sender;
+    this.#counters.overdue += this.extended
+      ? sender.repeatPassed(answering, nowMs)
+      : sender.repeatOverdue(answering, nowMs);
+    this.#counters.overdue += sender.repeatParked(answering, nowMs);
     if (nowMs >= this.#receiver.ackDueMs) this.#receiver.acknowledge();
     if (this.#sender.hasControl) return;
     const quiet = nowMs - this.#sentMs >= HEARTBEAT_MS;

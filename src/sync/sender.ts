@@ -58,6 +58,9 @@ export class Sender implements Outstanding {
   #ackedFrom = 0;
   #oldest = 0;
   #oldestSinceMs = 0;
+  /** Where `#ackedFrom` was when `repeatPassed` looked last, and when that was. */
+  #passed = 0;
+  #passedSinceMs = 0;
   #parkedSinceMs = 0;
   /** Range of the control message that `nextControl` took. */
   from = 0;
@@ -68,6 +71,7 @@ export class Sender implements Outstanding {
     this.#inFlightMax = limits.inFlightMax;
     this.#ring = new ResendRing(limits.resendQueue, firstSeq);
     this.#ackedFrom = firstSeq;
+    this.#passed = firstSeq;
     this.data = new WordQueue(limits.flowsMax);
     this.#control = new WordQueue(4 * limits.resendQueue);
     this.#place = new Uint8Array(limits.flowsMax);
@@ -268,8 +272,24 @@ export class Sender implements Outstanding {
     }
     if (nowMs - this.#oldestSinceMs < OVERDUE_MS) return 0;
     this.#oldestSinceMs = nowMs;
+    return this.#repeatBefore(this.#ackedFrom, answering);
+  }
+
+  /**
+   * As `repeatOverdue`, of all that was passed over for so long, not only once the oldest message stays the same: on a ring that is
+   * full to its end each new message pushes the oldest one out, and the others would go out again one by one.
+   */
+  repeatPassed(answering: boolean, nowMs: number): number {
+    if (nowMs - this.#passedSinceMs < OVERDUE_MS) return 0;
+    this.#passedSinceMs = nowMs;
+    const before = this.#passed;
+    this.#passed = this.#ackedFrom;
+    return this.#repeatBefore(before, answering);
+  }
+
+  #repeatBefore(end: number, answering: boolean): number {
     let repeated = 0;
-    for (let seq = oldest; isBefore(seq, this.#ackedFrom); seq = next(seq)) {
+    for (let seq = this.#ring.oldest; isBefore(seq, end); seq = next(seq)) {
       const element = this.#ring.peek(seq);
       if (element === NOTHING || (answering && element === (CONTROL | FLAG_RESYNC) >>> 0)) continue;
       this.#take(seq);

@@ -72,8 +72,12 @@ export interface ExtensionPort {
   readonly unbrokenFrom: number;
   /** The newest state of the flow in `slot` was acknowledged. */
   isSettled(slot: number): boolean;
-  /** A bulk walks the cache, or a flow of the queue has not left yet. */
-  readonly busy: boolean;
+  readonly bulkRunning: boolean;
+  readonly ownEpoch: Epoch;
+  /** The low half of the peer's epoch, 0 until it is known. */
+  readonly peerEpochLow: number;
+  /** The peer's external cache had no room for a flow of ours. */
+  readonly peerIsFull: boolean;
 }
 
 /** The message that `transmit` decided on. */

@@ -49,10 +49,19 @@ export const AT_BULK_SENT = 7;
 export const AT_BULK_TOTAL = 8;
 
 /** Words of SUMS and LIST, and of what is addressed to one life of the peer: ASK, WANT, VERDICT. */
+export const AT_FROM_EPOCH = 0;
+export const AT_TO_EPOCH = 1;
+export const AT_UNSETTLED = 2;
+export const AT_TOLD = 3;
 export const AT_SUMS = 4;
 export const AT_FIRST_KEY = 3;
 export const AT_LAST_KEY = 4;
 export const AT_PAIRS = 5;
+export const AT_ADDRESSEE = 0;
+export const AT_CHOSEN = 1;
+export const AT_KEYS = 1;
+export const AT_COMPARED = 1;
+export const AT_KNOWN = 2;
 
 export const SUMS = 64;
 export const LIST_PAIRS_MAX = 32;
@@ -61,7 +70,7 @@ const WORDS_MAX = AT_PAIRS + 2 * LIST_PAIRS_MAX;
 const WORDS_FROM = HEADER_BYTES + 4;
 
 /** Words that each subtype has at least, by its number. */
-const WORDS_LEAST: readonly number[] = [0, 9, AT_SUMS + SUMS, AT_PAIRS, 3, 1, 3];
+const WORDS_LEAST: readonly number[] = [0, 9, AT_SUMS + SUMS, AT_PAIRS, 3, AT_KEYS, 3];
 
 /** One message, made once and used again. */
 export class ExtensionMessage {

@@ -23,6 +23,8 @@ export interface WorldOptions extends Partial<Faults> {
   readonly resendQueue?: number;
   readonly ackWindow?: number;
   readonly inFlightMax?: number;
+  /** The channel is sealed: both are ctsync nodes, and know it. */
+  readonly extended?: boolean;
   /** The backup's own kernel keeps the flows it has. */
   readonly backupIsPassive?: boolean;
 }
@@ -33,20 +35,28 @@ export class Node {
   replica: Replica;
   readonly #limits: FtfwLimits;
 
-  constructor(limits: FtfwLimits, random: Random, site: number) {
+  readonly #extended: boolean;
+  readonly #site: number;
+  #lives = 0;
+
+  constructor(limits: FtfwLimits, random: Random, site: number, extended: boolean) {
     this.#limits = limits;
+    this.#extended = extended;
+    this.#site = site;
     this.kernel = new Kernel(random, site);
     this.replica = this.start(0);
   }
 
   /** A new life: empty caches, the kernel's table read again, everything asked of the peer. */
   start(nowMs: number): Replica {
+    const epoch = { high: this.#site, low: ++this.#lives };
+    const extension = this.#extended ? { epoch } : undefined;
     this.replica = new Replica({
       flowsMax: this.#limits.flowsMax,
       staleMs: STALE_MS,
       filter: new AddressFilter([]),
       hashKey: [1, 2],
-      sessions: [(owner) => new Ftfw(this.#limits, firstSequence(1_800_000_000_000 + nowMs), owner)],
+      sessions: [(owner) => new Ftfw(this.#limits, firstSequence(1_800_000_000_000 + nowMs), owner, extension)],
     });
     for (const flow of this.kernel.flows.values()) this.replica.kernelEntry(flow, nowMs);
     this.replica.sessions[PEER].request();
@@ -100,8 +110,8 @@ export class World {
       inFlightMax: options.inFlightMax ?? 64,
     };
     this.backupIsPassive = options.backupIsPassive ?? false;
-    this.primary = new Node(limits, this.random, 1);
-    this.backup = new Node(limits, this.random, 2);
+    this.primary = new Node(limits, this.random, 1, options.extended ?? false);
+    this.backup = new Node(limits, this.random, 2, options.extended ?? false);
     this.#nodes = [this.primary, this.backup];
     this.link = new Link(this.random);
     this.link.faults = { ...HEALTHY, ...options };
