@@ -13,15 +13,16 @@ export class PeerHost implements ExtensionHost {
   /** The flows of the internal cache as they were last sent to this peer, and those of the external cache that are its own. */
   readonly told: Digest;
   readonly heard: Digest;
-  readonly isFull = false;
   readonly #replica: Replica;
   readonly #prover: Prover;
   readonly #checker: Checker;
+  readonly #session: Session;
 
   /** `restMs`: how long nothing is compared after the internal cache was emptied. */
   constructor(replica: Replica, peer: number, session: Session, port: ExtensionPort, restMs: number) {
     const { internal, external } = replica;
     this.#replica = replica;
+    this.#session = session;
     this.told = new Digest(internal.flowsMax);
     this.heard = new Digest(internal.flowsMax);
     external.watch(peer, this.heard);
@@ -41,6 +42,15 @@ export class PeerHost implements ExtensionHost {
 
   get flows(): number {
     return this.#replica.internal.count;
+  }
+
+  get isFull(): boolean {
+    return this.#session.dirt.has("external-full");
+  }
+
+  /** When the external cache was last found to be what the peer told. */
+  get heardEqualMs(): number {
+    return this.#checker.equalMs;
   }
 
   get proof(): Proof {

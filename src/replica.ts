@@ -15,6 +15,7 @@ import type { AddressFilter } from "./filter/address-filter.ts";
 import { Flow } from "./flow/flow.ts";
 import { ReplicaCounters } from "./replica-counters.ts";
 import { PeerHost } from "./replica-peer.ts";
+import { Repair } from "./replica-repair.ts";
 import type { Proof } from "./sync/proof.ts";
 import type { ExtensionPort, NodeRole, Session, SlotOwner } from "./sync/session.ts";
 import { decodeFlow } from "./wire/decode.ts";
@@ -86,6 +87,7 @@ export class Replica {
   role: NodeRole = "unknown";
   /** Towards extended peers, by peer number. */
   readonly #hosts: readonly (PeerHost | undefined)[];
+  readonly #repairs: readonly Repair[];
   readonly #filter: AddressFilter;
   readonly #stale: readonly StaleFlows[];
   readonly #received = new Flow();
@@ -105,6 +107,7 @@ export class Replica {
       extension.attach(host);
       return host;
     });
+    this.#repairs = this.sessions.map((session, peer) => new Repair(session, this.#hosts[peer]));
     this.#stale = options.sessions.map((_, peer) => new StaleFlows(this.external, peer, options.staleMs));
   }
 
@@ -134,6 +137,11 @@ export class Replica {
   /** What an entry of our kernel is to the internal cache; the timer does not count. Changes nothing. */
   compareEntry(flow: Flow): "ignored" | Comparison {
     return this.#filter.ignores(flow.words) ? "ignored" : this.internal.compare(flow);
+  }
+
+  /** The whole of our kernel's table was read, and each of its flows found room. */
+  kernelRead(): void {
+    for (const { dirt } of this.sessions) dirt.settle("internal-full");
   }
 
   /** The flow in `slot` of the internal cache is no more in the kernel. */
@@ -173,11 +181,13 @@ export class Replica {
   }
 
   tick(nowMs: number): void {
+    const hasRoom = this.external.count < this.internal.flowsMax;
     for (let peer = 0; peer < this.sessions.length; peer++) {
       const session = this.sessions[peer];
       session.tick(nowMs);
       const { requests, requestsAnswered } = session;
       this.counters.cache.externalStale += this.#stale[peer].tick(requests, requestsAnswered, nowMs);
+      this.#repairs[peer].tick(hasRoom, nowMs);
     }
   }
 
@@ -222,15 +232,19 @@ export class Replica {
   #store(isNew: boolean, flow: Flow, nowMs: number): number {
     let slot = isNew ? this.internal.create(flow, nowMs) : this.internal.upsert(flow, nowMs);
     if (slot < 0 && this.internal.deadCount > 0) {
-      this.#forgetDead();
+      this.#forgetDead(nowMs);
       slot = isNew ? this.internal.create(flow, nowMs) : this.internal.upsert(flow, nowMs);
     }
-    if (slot < 0) this.counters.cache.internalFull++;
+    if (slot < 0) {
+      this.counters.cache.internalFull++;
+      for (const { dirt } of this.sessions) dirt.mark("internal-full", nowMs);
+    }
     return slot;
   }
 
   /** Room for the living: a peer that was away too long is not told any more which flows ended. */
-  #forgetDead(): void {
+  #forgetDead(nowMs: number): void {
+    for (const { dirt } of this.sessions) dirt.mark("destroys-forgotten", nowMs);
     for (const session of this.sessions) session.retain((slot) => this.internal.lifeOf(slot) !== DEAD);
     for (let slot = this.internal.nextDead(0); slot >= 0; slot = this.internal.nextDead(slot + 1)) {
       for (const host of this.#hosts) host?.told.forget(slot);
@@ -299,6 +313,7 @@ export class Replica {
         : !this.external.update(this.#received, nowMs, peer)
     ) {
       cache.externalFull++;
+      this.sessions[peer].dirt.mark("external-full", nowMs);
     }
   }
 

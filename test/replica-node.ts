@@ -2,7 +2,7 @@
 import { AddressFilter } from "../src/filter/address-filter.ts";
 import { Flow } from "../src/flow/flow.ts";
 import { Replica } from "../src/replica.ts";
-import { Ftfw } from "../src/sync/ftfw.ts";
+import { Ftfw, type FtfwLimits } from "../src/sync/ftfw.ts";
 import { keyOf } from "./make-flow.ts";
 import { type Bytes, Datagrams, viewOf } from "./outbound.ts";
 
@@ -15,8 +15,8 @@ export class Node {
   nowMs = 1_000_000;
 
   /** `epoch`: this life of a node on a sealed channel; without one the channel is open. */
-  constructor(firstSeq: number, flowsMax = 16, epoch?: number) {
-    const limits = { flowsMax, resendQueue: 64, inFlightMax: 64, ackWindow: 300 };
+  constructor(firstSeq: number, flowsMax = 16, epoch?: number, others: Partial<FtfwLimits> = {}) {
+    const limits = { flowsMax, resendQueue: 64, inFlightMax: 64, ackWindow: 300, ...others };
     const extension = epoch === undefined ? undefined : { epoch: { high: 1, low: epoch } };
     this.replica = new Replica({
       flowsMax,

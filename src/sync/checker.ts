@@ -50,6 +50,8 @@ export interface CheckerCounters {
 }
 
 export class Checker {
+  /** When the external cache was last found to be what the peer told. */
+  equalMs = Number.NEGATIVE_INFINITY;
   readonly #counters: CheckerCounters;
   readonly #heard: Digest;
   readonly #port: ExtensionPort;
@@ -100,7 +102,7 @@ export class Checker {
     if (words[AT_FROM_EPOCH] !== this.#port.peerEpochLow || words[AT_TO_EPOCH] !== this.#port.ownEpoch.low) return;
     if (isBefore(words[AT_UNSETTLED], this.#port.unbrokenFrom)) return; // Something it speaks of has not come.
     if (message.subtype === EXT_LIST) this.#list(message);
-    else if (message.a === 0) this.#compareGroups(words, seq);
+    else if (message.a === 0) this.#compareGroups(words, seq, nowMs);
     else {
       this.#compareBuckets(message.b, words);
       this.#judgeMass(nowMs);
@@ -139,7 +141,7 @@ export class Checker {
     return true;
   }
 
-  #compareGroups(words: Uint32Array, seq: number): void {
+  #compareGroups(words: Uint32Array, seq: number, nowMs: number): void {
     this.#counters.compared++;
     this.#heard.groupSums(this.#sums, 0);
     this.#groups.fill(0);
@@ -161,8 +163,10 @@ export class Checker {
     this.#bucketsLeft = Math.min(BUCKETS_PER_ROUND, Math.max(2, Math.floor(SLOTS_PER_ROUND / this.#heard.end)));
     this.#bucketsCompared = 0;
     this.#bucketsDiffered = 0;
-    if (differing === 0) this.#suspects.clear();
-    else this.#counters.differed++;
+    if (differing === 0) {
+      this.#suspects.clear();
+      this.equalMs = nowMs;
+    } else this.#counters.differed++;
   }
 
   #compareBuckets(group: number, words: Uint32Array): void {

@@ -5,6 +5,7 @@
 import { CAPABILITY_DIGESTS, EXT, EXT_STATE, ExtensionMessage } from "../wire/extension.ts";
 import { FLAG_HELLO } from "../wire/header.ts";
 import { Acquaintance } from "./acquaintance.ts";
+import type { Dirt } from "./dirt.ts";
 import type { Receiver } from "./receiver.ts";
 import type { Sender } from "./sender.ts";
 import type { Epoch, ExtensionHost, ExtensionPort, Verdict } from "./session.ts";
@@ -19,6 +20,7 @@ export interface Extension {
 export interface ExtendedSession {
   readonly sender: Sender;
   readonly receiver: Receiver;
+  readonly dirt: Dirt;
   receive(type: number, flags: number, seq: number, from: number, to: number, nowMs: number): Verdict;
   /** The peer lives anew: it has nothing of ours, and what it told is the dead life's. */
   newLife(): void;
@@ -86,6 +88,7 @@ export class Extended implements ExtensionPort {
       return verdict;
     }
     acquaintance.hear(state);
+    if (acquaintance.peerIsFull) this.#session.dirt.mark("peer-full", nowMs);
     if (meeting === "new") {
       if (!this.#lifeNoted) this.#session.newLife();
       this.#lifeNoted = false;

@@ -17,6 +17,7 @@ import {
   FLAG_NACK,
   FLAG_RESYNC,
 } from "../wire/header.ts";
+import { Dirt, type DirtyReason } from "./dirt.ts";
 import { Extended, type Extension } from "./extended.ts";
 import { HeldAcks } from "./held-acks.ts";
 import { Lag } from "./lag.ts";
@@ -53,6 +54,7 @@ export class Ftfw implements Session {
   readonly #owner: SlotOwner;
   readonly #sender: Sender;
   readonly #receiver: Receiver;
+  readonly dirt = new Dirt();
   readonly #held = new HeldAcks();
   readonly #lag = new Lag();
   readonly extension: Extended | undefined;
@@ -64,6 +66,7 @@ export class Ftfw implements Session {
   #requests = 0;
   #requestsAnswered = 0;
   #droppedBefore = 0;
+  #droppedSeen = 0;
   #heardMs = Number.NEGATIVE_INFINITY;
   #flowHeardMs = Number.NEGATIVE_INFINITY;
   #sentMs = Number.NEGATIVE_INFINITY;
@@ -79,12 +82,17 @@ export class Ftfw implements Session {
       sender: this.#sender,
       receiver: this.#receiver,
       receive: (type, flags, seq, from, to, nowMs) => this.receive(type, flags, seq, from, to, nowMs),
+      dirt: this.dirt,
       newLife: () => this.#newLife(false),
     });
   }
 
   get extended(): boolean {
     return this.extension !== undefined;
+  }
+
+  get dirty(): DirtyReason | null {
+    return this.dirt.reason;
   }
 
   get peerCapabilities(): number {
@@ -189,6 +197,10 @@ export class Ftfw implements Session {
     const answered = this.extension?.acquaintance.answered ?? true;
     if (this.requestDone && answered && this.#dropped === this.#droppedBefore) this.#requestsAnswered = this.#requests;
     this.extension?.tick();
+    if (this.#dropped !== this.#droppedSeen) {
+      this.#droppedSeen = this.#dropped;
+      this.dirt.mark("control-dropped", nowMs);
+    }
     this.#releaseHeld();
     this.#lag.look(this.#sender, nowMs);
     this.#unstall(nowMs);
@@ -303,7 +315,8 @@ export class Ftfw implements Session {
   }
 
   #holdAck(seq: number, forBulk: boolean): boolean {
-    return this.#held.hold(seq, this.#sender.data.end, forBulk);
+    // Without room for it an extended peer gets no acknowledgement, and asks again; an early one would be a lie (D-003).
+    return this.#held.hold(seq, this.#sender.data.end, forBulk) || this.extended;
   }
 
   #releaseHeld(): void {

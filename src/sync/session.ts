@@ -6,6 +6,7 @@
  */
 
 import type { ExtensionMessage } from "../wire/extension.ts";
+import type { Dirt, DirtyReason } from "./dirt.ts";
 
 /** What becomes of a received message: its content is used, or it is dropped, counted under the name given. */
 export type Verdict = "deliver" | "late" | "badHeader";
@@ -102,6 +103,9 @@ export interface Session {
   /** The peer's newest bulk; null: none that it told of. */
   readonly bulkProgress: BulkProgress | null;
   readonly extension: ExtensionPort | undefined;
+  /** Why the peer may not have what it should; null: nothing is known to be amiss. */
+  readonly dirty: DirtyReason | null;
+  readonly dirt: Dirt;
   /** The flow in `slot` changed, began or ended: the peer must be told. */
   changed(slot: number): void;
   /** Judges a received message, of which header and range are given, and does what a control message asks. */

@@ -27,6 +27,7 @@ function* reread(node: Node): Job<ResyncReport> {
   const flow = new Flow();
   let created = 0;
   let updated = 0;
+  const { internalFull } = replica.counters.cache;
   replica.internal.beginPass();
   const read = yield* eachKernelFlow(flow, "reading the kernel", (nowMs) => {
     const entry = replica.kernelEntry(flow, nowMs);
@@ -34,6 +35,7 @@ function* reread(node: Node): Job<ResyncReport> {
     else if (entry === "updated") updated++;
   });
   if (!read.ok) return refuse({ error: read.error });
+  if (replica.counters.cache.internalFull === internalFull) replica.kernelRead();
   const removed = yield* removeDead(node, flow);
   return removed.ok
     ? succeed({ read: read.value, created, updated, removed: removed.value })
