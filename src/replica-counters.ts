@@ -31,6 +31,8 @@ export class ReplicaCounters {
     externalFull: 0,
     /** A destroy message for a flow that the external cache does not have. */
     externalUnknown: 0,
+    /** Flows that we announced, until a ctsync peer did: its kernel saw them move after ours. */
+    yielded: 0,
     /** Flows of the external cache that ended while the peer's daemon was down (stale-flows.ts). */
     externalStale: 0,
     /** Ended flows that an absent peer was not told of, to make room. */

@@ -14,6 +14,7 @@ import { StaleFlows } from "./cache/stale-flows.ts";
 import type { AddressFilter } from "./filter/address-filter.ts";
 import { Flow } from "./flow/flow.ts";
 import { ReplicaCounters } from "./replica-counters.ts";
+import { Ownership } from "./replica-ownership.ts";
 import { PeerHost } from "./replica-peer.ts";
 import { Repair } from "./replica-repair.ts";
 import type { Proof } from "./sync/proof.ts";
@@ -48,7 +49,7 @@ export const EVENT_UPDATE = 2;
 export const EVENT_DESTROY = 3;
 
 /** What an entry of a dump was to the internal cache. */
-export type Entry = "ignored" | "full" | "known" | "created" | "updated";
+export type Entry = "ignored" | "peers" | "full" | "known" | "created" | "updated";
 
 export interface ReplicaOptions {
   /** Flows that each cache holds. */
@@ -87,6 +88,7 @@ export class Replica {
   role: NodeRole = "unknown";
   /** Towards extended peers, by peer number. */
   readonly #hosts: readonly (PeerHost | undefined)[];
+  readonly #ownership: Ownership;
   readonly #repairs: readonly Repair[];
   readonly #filter: AddressFilter;
   readonly #stale: readonly StaleFlows[];
@@ -107,6 +109,7 @@ export class Replica {
       extension.attach(host);
       return host;
     });
+    this.#ownership = new Ownership(this, this.sessions, this.#hosts);
     this.#repairs = this.sessions.map((session, peer) => new Repair(session, this.#hosts[peer]));
     this.#stale = options.sessions.map((_, peer) => new StaleFlows(this.external, peer, options.staleMs));
   }
@@ -119,17 +122,27 @@ export class Replica {
       return;
     }
     if (this.#ignored(flow)) return;
+    const before = this.internal.count;
     const slot = this.#store(kind === EVENT_NEW, flow, nowMs);
-    if (slot >= 0) this.#changed(slot);
+    if (slot < 0) return;
+    if (this.#ownership.active && this.internal.count > before)
+      this.#ownership.claimed(slot, flow, kind === EVENT_NEW, nowMs);
+    this.#changed(slot);
   }
 
-  /** An entry of a dump of our kernel's table. The peers hear of it only if it tells something new. */
-  kernelEntry(flow: Flow, nowMs: number): Entry {
+  /**
+   * An entry of a dump of our kernel's table. The peers hear of it only if it tells something new, and is not a flow of theirs
+   * ("peers"), which stands in our kernel because it was committed. `claims`: this node has taken over, and all is its own.
+   */
+  kernelEntry(flow: Flow, nowMs: number, claims = false): Entry {
     if (this.#ignored(flow)) return "ignored";
+    if (!claims && this.#ownership.active && this.#ownership.isPeers(flow, nowMs)) return "peers";
     const before = this.internal.count;
     const slot = this.#store(false, flow, nowMs);
     if (slot < 0) return "full";
     if (!this.internal.changed) return "known";
+    if (claims && this.#ownership.active && this.internal.count > before)
+      this.#ownership.claimed(slot, flow, true, nowMs);
     this.#changed(slot);
     return this.internal.count > before ? "created" : "updated";
   }
@@ -305,8 +318,9 @@ export class Replica {
   #learn(type: number, peer: number, nowMs: number): void {
     const cache = this.counters.cache;
     this.counters.wire.flowsReceived++;
+    if (type !== CT_DESTROY && this.#ownership.active) this.#ownership.heard(this.#received, peer);
     if (type === CT_DESTROY) {
-      if (!this.external.destroy(this.#received)) cache.externalUnknown++;
+      if (!this.external.destroy(this.#received, peer)) cache.externalUnknown++;
     } else if (
       type === CT_NEW
         ? !this.external.create(this.#received, nowMs, peer)

@@ -68,10 +68,10 @@ export class ExternalCache {
     return true;
   }
 
-  /** False when the flow is not in the cache. */
-  destroy(flow: Flow): boolean {
+  /** False when the flow is not in the cache, or is what another peer told of since, if this one knows whose a flow is. */
+  destroy(flow: Flow, peer = 0): boolean {
     const slot = this.#table.find(flow.words);
-    if (slot < 0) return false;
+    if (slot < 0 || (this.#peerOf[slot] !== peer && this.#digests[peer] !== undefined)) return false;
     this.remove(slot);
     return true;
   }
@@ -106,6 +106,11 @@ export class ExternalCache {
   /** The first used slot from `from` on, or -1. */
   nextLive(from: number): number {
     return this.#table.nextUsed(from);
+  }
+
+  /** The peer that told of the flow in `slot` last. */
+  peerOf(slot: number): number {
+    return this.#peerOf[slot];
   }
 
   isUsed(slot: number): boolean {

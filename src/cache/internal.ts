@@ -118,6 +118,11 @@ export class InternalCache {
   }
   readonly #before = new Uint32Array(FLOW_WORDS);
 
+  /** More is known of the flow in `slot` than its first event said. */
+  rewrite(slot: number, flow: Flow): void {
+    this.#table.write(slot, flow.words);
+  }
+
   /** The flow ended. It stays, dead, until every peer has been told; without peers it is gone at once. */
   kill(slot: number): void {
     if (this.#life[slot] === DEAD) return;

@@ -25,6 +25,7 @@ const portOf = (link: Link): ExtensionPort => ({
   receive: () => "deliver",
   acquainted: true,
   isSettled: () => true,
+  acknowledge: () => {},
   get unsettledFrom() {
     return link.unsettledFrom;
   },

@@ -71,6 +71,10 @@ export class Extended implements ExtensionPort {
     return this.acquaintance.peerIsFull;
   }
 
+  acknowledge(): void {
+    this.#session.receiver.acknowledge();
+  }
+
   isSettled(slot: number): boolean {
     return this.#session.sender.isSettled(slot);
   }

@@ -71,6 +71,8 @@ export interface ExtensionPort {
   readonly unsettledFrom: number;
   /** Everything of the peer from this number on was received and understood. */
   readonly unbrokenFrom: number;
+  /** Queues the acknowledgement of all that came, before its time. */
+  acknowledge(): void;
   /** The newest state of the flow in `slot` was acknowledged. */
   isSettled(slot: number): boolean;
   readonly bulkRunning: boolean;

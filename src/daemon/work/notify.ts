@@ -42,7 +42,7 @@ function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
     tell(
       yield* stepOf("restore-timers", restoreTimers(node), (done) => `restored the timers of ${flows(done.restored)}`),
     );
-  tell(yield* stepOf("resync", resync(node), (done) => `read ${flows(done.read)} from the kernel`));
+  tell(yield* stepOf("resync", resync(node, true), (done) => `read ${flows(done.read)} from the kernel`));
   tell(yield* bulkStep(node));
   return steps;
 }
