@@ -48,5 +48,10 @@ export class ReplicaCounters {
     withdrawn: 0,
     /** Flows sent again because the peer asked for them so. */
     repaired: 0,
+    /** Flows sent again because their timer was renewed (replica-walk.ts). */
+    refreshed: 0,
+    /** Flows that were not what a peer was last told, and not what it told: by no fault that is known of. */
+    untold: 0,
+    damaged: 0,
   };
 }

@@ -3,6 +3,7 @@
  */
 import { Digest } from "./cache/digest.ts";
 import type { Replica } from "./replica.ts";
+import { Walk } from "./replica-walk.ts";
 import { Checker, isForChecker } from "./sync/checker.ts";
 import type { Proof } from "./sync/proof.ts";
 import { Prover } from "./sync/prover.ts";
@@ -13,8 +14,11 @@ export class PeerHost implements ExtensionHost {
   /** The flows of the internal cache as they were last sent to this peer, and those of the external cache that are its own. */
   readonly told: Digest;
   readonly heard: Digest;
+  /** When the timer of each flow told runs out, in seconds of the clock. */
+  readonly toldExpiry: Uint32Array;
   readonly #replica: Replica;
   readonly #prover: Prover;
+  readonly #walk: Walk;
   readonly #checker: Checker;
   readonly #session: Session;
 
@@ -25,13 +29,18 @@ export class PeerHost implements ExtensionHost {
     this.#session = session;
     this.told = new Digest(internal.flowsMax);
     this.heard = new Digest(internal.flowsMax);
+    this.toldExpiry = new Uint32Array(internal.flowsMax);
     external.watch(peer, this.heard);
     const resend = (slot: number): void => {
-      replica.counters.proof.repaired++;
       internal.renew(slot, peer);
       session.changed(slot);
     };
-    this.#prover = new Prover(this.told, port, resend, restMs);
+    const repair = (slot: number): void => {
+      replica.counters.proof.repaired++;
+      resend(slot);
+    };
+    this.#prover = new Prover(this.told, port, repair, restMs);
+    this.#walk = new Walk(replica, this, session, port, resend);
     const withdraw = (slot: number): void => external.remove(slot);
     this.#checker = new Checker(this.heard, port, withdraw, () => session.request(), replica.counters.proof);
   }
@@ -61,6 +70,20 @@ export class PeerHost implements ExtensionHost {
     this.#prover.prove();
   }
 
+  /** The flow in `slot` is sent as `words` now; undefined: as ended. */
+  sent(slot: number, words: Uint32Array | undefined): void {
+    if (words === undefined) {
+      this.told.forget(slot);
+      return;
+    }
+    this.told.set(slot, words);
+    this.toldExpiry[slot] = this.#replica.internal.expiresSeconds(slot);
+  }
+
+  tick(nowMs: number): void {
+    this.#walk.tick(nowMs);
+  }
+
   /** The internal cache was emptied. */
   flushed(): void {
     this.#prover.flushed();
@@ -81,6 +104,6 @@ export class PeerHost implements ExtensionHost {
   }
 
   nextDueMs(): number {
-    return this.#prover.dueMs;
+    return Math.min(this.#prover.dueMs, this.#walk.dueMs);
   }
 }

@@ -87,7 +87,7 @@ export class Replica {
   /** What keepalived made of this node: extended peers are told. */
   role: NodeRole = "unknown";
   /** Towards extended peers, by peer number. */
-  readonly #hosts: readonly (PeerHost | undefined)[];
+  readonly hosts: readonly (PeerHost | undefined)[];
   readonly #ownership: Ownership;
   readonly #repairs: readonly Repair[];
   readonly #filter: AddressFilter;
@@ -102,15 +102,15 @@ export class Replica {
     this.external = new ExternalCache(options.flowsMax, hash);
     this.#filter = options.filter;
     this.sessions = options.sessions.map((session, peer) => session(this.internal.ownerFor(peer)));
-    this.#hosts = this.sessions.map((session, peer) => {
+    this.hosts = this.sessions.map((session, peer) => {
       const { extension } = session;
       if (extension === undefined) return undefined;
       const host = new PeerHost(this, peer, session, extension, options.staleMs);
       extension.attach(host);
       return host;
     });
-    this.#ownership = new Ownership(this, this.sessions, this.#hosts);
-    this.#repairs = this.sessions.map((session, peer) => new Repair(session, this.#hosts[peer]));
+    this.#ownership = new Ownership(this, this.sessions, this.hosts);
+    this.#repairs = this.sessions.map((session, peer) => new Repair(session, this.hosts[peer]));
     this.#stale = options.sessions.map((_, peer) => new StaleFlows(this.external, peer, options.staleMs));
   }
 
@@ -185,12 +185,12 @@ export class Replica {
 
   /** What is known of the equality of our internal cache and the peer's external one. */
   proof(peer: number): Proof {
-    return this.#hosts[peer]?.proof ?? NO_PROOF;
+    return this.hosts[peer]?.proof ?? NO_PROOF;
   }
 
   /** Compares with the peer as soon as may be; `proof` then says what came of it. */
   prove(peer: number): void {
-    this.#hosts[peer]?.prove();
+    this.hosts[peer]?.prove();
   }
 
   tick(nowMs: number): void {
@@ -201,6 +201,7 @@ export class Replica {
       const { requests, requestsAnswered } = session;
       this.counters.cache.externalStale += this.#stale[peer].tick(requests, requestsAnswered, nowMs);
       this.#repairs[peer].tick(hasRoom, nowMs);
+      this.hosts[peer]?.tick(nowMs);
     }
   }
 
@@ -221,7 +222,7 @@ export class Replica {
   flushInternal(): number {
     const flows = this.internal.count;
     for (const session of this.sessions) session.retain(() => false);
-    for (const host of this.#hosts) host?.flushed();
+    for (const host of this.hosts) host?.flushed();
     this.internal.clear();
     return flows;
   }
@@ -260,7 +261,7 @@ export class Replica {
     for (const { dirt } of this.sessions) dirt.mark("destroys-forgotten", nowMs);
     for (const session of this.sessions) session.retain((slot) => this.internal.lifeOf(slot) !== DEAD);
     for (let slot = this.internal.nextDead(0); slot >= 0; slot = this.internal.nextDead(slot + 1)) {
-      for (const host of this.#hosts) host?.told.forget(slot);
+      for (const host of this.hosts) host?.told.forget(slot);
       this.internal.drop(slot);
       this.counters.cache.destroysForgotten++;
     }
@@ -344,7 +345,7 @@ export class Replica {
       if (at < 0) at = out.open();
       const bytes =
         sending === "data"
-          ? this.#putFlow(session, this.#hosts[peer], out, at + used, nowMs)
+          ? this.#putFlow(session, this.hosts[peer], out, at + used, nowMs)
           : sending === "control"
             ? this.#putControl(session, out, at + used)
             : this.#putExtension(session, out, at + used);
@@ -366,10 +367,7 @@ export class Replica {
     this.internal.read(slot, this.#sent, nowMs);
     const life = this.internal.lifeOf(slot);
     const type = life === DEAD ? CT_DESTROY : life === FRESH ? CT_NEW : CT_UPDATE;
-    if (host !== undefined) {
-      if (life === DEAD) host.told.forget(slot);
-      else host.told.set(slot, this.#sent.words);
-    }
+    host?.sent(slot, life === DEAD ? undefined : this.#sent.words);
     const bytes = encodeFlow(this.#sent, out.view, at, false);
     putHeader(out.view, at, type, flags, bytes, seq);
     this.counters.wire.flowsSent++;

@@ -180,6 +180,21 @@ export class InternalCache {
     return Math.max(0, Math.floor(nowMs / 1000) - this.#createdSeconds[slot]);
   }
 
+  /** When the flow's timer runs out, in seconds of the clock, by what the kernel reported last; 0 when it has none. */
+  expiresSeconds(slot: number): number {
+    const timeoutSeconds = this.#table.timeoutOf(slot);
+    return timeoutSeconds === 0 ? 0 : this.#updatedSeconds[slot] + timeoutSeconds;
+  }
+
+  isUsed(slot: number): boolean {
+    return this.#table.isUsed(slot);
+  }
+
+  /** One past the highest slot in use. */
+  get slotsEnd(): number {
+    return this.#table.end;
+  }
+
   /** Unpacks the flow, its timeout lessened by the time since the kernel reported it. */
   read(slot: number, flow: Flow, nowMs: number): void {
     this.#table.read(slot, flow);
