@@ -22,12 +22,17 @@ export class Ownership {
   readonly #sessions: readonly Session[];
   readonly #hosts: readonly (PeerHost | undefined)[];
   readonly #scratch = new Flow();
+  #nowMs = 0;
 
   constructor(replica: Replica, sessions: readonly Session[], hosts: readonly (PeerHost | undefined)[]) {
     this.active = hosts.some((host) => host !== undefined);
     this.#replica = replica;
     this.#sessions = sessions;
     this.#hosts = hosts;
+  }
+
+  tick(nowMs: number): void {
+    this.#nowMs = nowMs;
   }
 
   /** A peer announced the flow. */
@@ -47,7 +52,7 @@ export class Ownership {
   }
 
   /** Whether a flow of a dump is a peer's: the peer is there, and told of it in its present life, and we do not announce it. */
-  isPeers(flow: Flow, nowMs: number): boolean {
+  isPeers(flow: Flow): boolean {
     const { internal, external } = this.#replica;
     const known = external.find(flow);
     if (known < 0) return false;
@@ -55,7 +60,7 @@ export class Ownership {
     if (own >= 0 && internal.lifeOf(own) !== DEAD) return false;
     const peer = external.peerOf(known);
     const host = this.#hosts[peer];
-    return host?.heard.has(known) === true && this.#sessions[peer].peerState(nowMs) === "connected";
+    return host?.heard.has(known) === true && this.#sessions[peer].peerState(this.#nowMs) === "connected";
   }
 
   /**

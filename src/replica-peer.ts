@@ -57,11 +57,12 @@ export class PeerHost implements ExtensionHost {
     return this.#session.dirt.has("external-full");
   }
 
-  /** When the external cache was last found to be what the peer told. */
-  get heardEqualMs(): number {
-    return this.#checker.equalMs;
+  /** Of the external cache and what the peer told. */
+  get held(): Proof {
+    return this.#checker.proof;
   }
 
+  /** Of the peer's external cache and what it was told. */
   get proof(): Proof {
     return this.#prover.proof;
   }

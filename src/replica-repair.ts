@@ -38,7 +38,7 @@ export class Repair {
   #byProof(host: PeerHost, nowMs: number): void {
     const { dirt, extension } = this.#session;
     const told = host.proof.equalMs;
-    const heard = host.heardEqualMs;
+    const heard = host.held.equalMs;
     if (extension?.peerIsFull === false) dirt.settle("peer-full");
     if (told > dirt.sinceMs("destroys-forgotten")) dirt.settle("destroys-forgotten");
     if (heard > dirt.sinceMs("external-full")) dirt.settle("external-full");

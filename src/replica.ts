@@ -136,7 +136,7 @@ export class Replica {
    */
   kernelEntry(flow: Flow, nowMs: number, claims = false): Entry {
     if (this.#ignored(flow)) return "ignored";
-    if (!claims && this.#ownership.active && this.#ownership.isPeers(flow, nowMs)) return "peers";
+    if (!claims && this.#ownership.active && this.#ownership.isPeers(flow)) return "peers";
     const before = this.internal.count;
     const slot = this.#store(false, flow, nowMs);
     if (slot < 0) return "full";
@@ -188,12 +188,18 @@ export class Replica {
     return this.hosts[peer]?.proof ?? NO_PROOF;
   }
 
+  /** The same of the peer's internal cache and our external one: whether we hold all that it has. */
+  held(peer: number): Proof {
+    return this.hosts[peer]?.held ?? NO_PROOF;
+  }
+
   /** Compares with the peer as soon as may be; `proof` then says what came of it. */
   prove(peer: number): void {
     this.hosts[peer]?.prove();
   }
 
   tick(nowMs: number): void {
+    this.#ownership.tick(nowMs);
     const hasRoom = this.external.count < this.internal.flowsMax;
     for (let peer = 0; peer < this.sessions.length; peer++) {
       const session = this.sessions[peer];

@@ -28,6 +28,7 @@ import {
   SUMS,
   WANT_KEYS_MAX,
 } from "../wire/extension.ts";
+import type { Proof } from "./proof.ts";
 import { WordQueue } from "./queue.ts";
 import { isBefore } from "./serial.ts";
 import type { ExtensionPort } from "./session.ts";
@@ -50,8 +51,8 @@ export interface CheckerCounters {
 }
 
 export class Checker {
-  /** When the external cache was last found to be what the peer told. */
-  equalMs = Number.NEGATIVE_INFINITY;
+  #equalMs = Number.NEGATIVE_INFINITY;
+  #equalFlows = 0;
   readonly #counters: CheckerCounters;
   readonly #heard: Digest;
   readonly #port: ExtensionPort;
@@ -85,6 +86,11 @@ export class Checker {
     this.#port = port;
     this.#withdraw = withdraw;
     this.#requestAll = requestAll;
+  }
+
+  /** What is known of the equality of the external cache and what the peer told. */
+  get proof(): Proof {
+    return { supported: true, equalMs: this.#equalMs, flows: this.#equalFlows, differing: this.#differing };
   }
 
   /** What the peer told counts as a dead life's. */
@@ -165,7 +171,8 @@ export class Checker {
     this.#bucketsDiffered = 0;
     if (differing === 0) {
       this.#suspects.clear();
-      this.equalMs = nowMs;
+      this.#equalMs = nowMs;
+      this.#equalFlows = this.#heard.count;
     } else this.#counters.differed++;
   }
 

@@ -14,8 +14,11 @@ const equal = (world: World): boolean => {
 };
 const nodes = (world: World): readonly Node[] => [world.primary, world.backup];
 const proofOf = (node: Node): Proof => node.replica.proof(0);
+/** Both know, of both directions. */
 const proven = (world: World, sinceMs: number): boolean =>
-  nodes(world).every((node) => proofOf(node).equalMs >= sinceMs && proofOf(node).differing === 0);
+  nodes(world)
+    .flatMap((node) => [proofOf(node), node.replica.held(0)])
+    .every(({ equalMs, differing }) => equalMs >= sinceMs && differing === 0);
 
 /** Damages the external cache behind the replica's back: flows are lost, altered, or there that nobody told of. How many. */
 function corrupt(world: World, node: Node, count: number): number {

@@ -16,6 +16,7 @@ import { resync } from "./resync.ts";
 export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
   const startMs = monotonicMs();
   node.state.role = role;
+  node.replica.role = role;
   const word = ++node.state.words;
   node.log.info(`keepalived says ${role}`);
   const steps = yield* role === "master"
