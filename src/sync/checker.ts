@@ -68,6 +68,8 @@ export class Checker {
   #bucketsCompared = 0;
   #bucketsDiffered = 0;
   #massiveMs = Number.NEGATIVE_INFINITY;
+  /** There may be an answer to give. */
+  #heardSome = false;
   #verdictSeq = -1;
   #differing = 0;
   readonly #wanted = new WordQueue(WANTED_MAX);
@@ -107,6 +109,7 @@ export class Checker {
     const { words } = message;
     if (words[AT_FROM_EPOCH] !== this.#port.peerEpochLow || words[AT_TO_EPOCH] !== this.#port.ownEpoch.low) return;
     if (isBefore(words[AT_UNSETTLED], this.#port.unbrokenFrom)) return; // Something it speaks of has not come.
+    this.#heardSome = true;
     if (message.subtype === EXT_LIST) this.#list(message);
     else if (message.a === 0) this.#compareGroups(words, seq, nowMs);
     else {
@@ -117,6 +120,12 @@ export class Checker {
 
   /** Fills in the next message; false when there is none. */
   next(message: ExtensionMessage): boolean {
+    if (!this.#heardSome) return false; // Asked before each flow that is sent.
+    this.#heardSome = this.#answer(message);
+    return this.#heardSome;
+  }
+
+  #answer(message: ExtensionMessage): boolean {
     const { words } = message;
     if (this.#wanted.length > 0) {
       const count = Math.min(this.#wanted.length, WANT_KEYS_MAX);

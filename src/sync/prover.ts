@@ -45,6 +45,8 @@ export class Prover {
   readonly #port: ExtensionPort;
   readonly #resend: (slot: number) => void;
   #dueMs = 0;
+  /** There may be an answer to give. */
+  #asked = false;
   /** Groups asked for (2 words), buckets asked for (2 words for each group). */
   readonly #groups = new Uint32Array(2);
   readonly #buckets = new Uint32Array(2 * SUMS);
@@ -111,6 +113,8 @@ export class Prover {
 
   /** Fills in the next message, which will have number `seq`; false when there is none. */
   next(message: ExtensionMessage, seq: number, nowMs: number): boolean {
+    // Asked before each flow that is sent.
+    if (!this.#asked && this.#rest === "none" && nowMs < this.#dueMs) return false;
     if (this.#rests(nowMs)) return false;
     if (this.#nextList(message)) return true;
     const group = takeLowest(this.#groups, 0);
@@ -120,6 +124,7 @@ export class Prover {
       this.#told.bucketSums(group, message.words, AT_SUMS);
       return true;
     }
+    this.#asked = false;
     if (nowMs < this.#dueMs) return false;
     this.#begin(message, EXT_SUMS, 0, 0);
     this.#told.groupSums(message.words, AT_SUMS);
@@ -150,6 +155,7 @@ export class Prover {
     if (subtype === EXT_VERDICT) this.#judged(a, words);
     else if (subtype === EXT_WANT) for (let i = 0; i < a; i++) this.#wanted(words[AT_KEYS + i]);
     else if (subtype === EXT_ASK) {
+      this.#asked = true;
       const asked = a === 0 ? this.#groups : this.#buckets;
       const at = a === 0 ? 0 : 2 * b;
       asked[at] |= words[AT_CHOSEN];
