@@ -127,6 +127,37 @@ describe("towards an extended peer", () => {
   });
 });
 
+describe("the time of the next look", () => {
+  test.each([0, 500, 5_000, 60_000])(
+    "lies ahead once all was said, also %d ms after the peer was heard last",
+    (silentMs) => {
+      const [a] = extendedPair();
+      for (let nowMs = 0; nowMs <= silentMs; nowMs += 500) a.says(500);
+      expect(a.replica.nextDueMs(a.nowMs)).toBeGreaterThan(a.nowMs);
+    },
+  );
+
+  test("lies ahead while the window is full", () => {
+    const [a] = extendedPair(512);
+    for (let i = 0; i < 200; i++) a.event(EVENT_NEW, numbered(i));
+    for (let i = 0; i < 4; i++) a.says(300);
+    expect(sessionOf(a).queued).toBeGreaterThan(0);
+    expect(a.replica.nextDueMs(a.nowMs)).toBeGreaterThan(a.nowMs);
+  });
+
+  test("a proof of a life that has ended counts no more", () => {
+    const [a, b] = extendedPair();
+    talk(a, b, 1_100);
+    expect(a.replica.proof(PEER).equalMs).toBeGreaterThan(0);
+    expect(a.replica.held(PEER).equalMs).toBeGreaterThan(0);
+    const reborn = new Node(900_000, 16, 33);
+    reborn.nowMs = b.nowMs;
+    a.hears(...reborn.says(1_000));
+    expect(a.replica.proof(PEER).equalMs).toBe(Number.NEGATIVE_INFINITY);
+    expect(a.replica.held(PEER).equalMs).toBe(Number.NEGATIVE_INFINITY);
+  });
+});
+
 describe("towards conntrackd", () => {
   test("no extension message is sent, and one that comes is refused as a bad header", () => {
     const [a, b] = pair();

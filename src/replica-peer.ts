@@ -104,7 +104,7 @@ export class PeerHost implements ExtensionHost {
     return this.#checker.next(message) || this.#prover.next(message, seq, nowMs);
   }
 
-  nextDueMs(): number {
-    return Math.min(this.#prover.dueMs, this.#walk.dueMs);
+  nextDueMs(mayAsk: boolean): number {
+    return mayAsk ? Math.min(this.#prover.dueMs, this.#walk.dueMs) : this.#walk.dueMs;
   }
 }

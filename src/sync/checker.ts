@@ -102,6 +102,7 @@ export class Checker {
     this.#groups.fill(0);
     this.#buckets.fill(0);
     this.#verdictSeq = -1;
+    this.#equalMs = Number.NEGATIVE_INFINITY;
     while (this.#wanted.length > 0) this.#wanted.shift();
   }
 

@@ -33,6 +33,8 @@ export class Extended implements ExtensionPort {
   readonly #session: ExtendedSession;
   #host: ExtensionHost | undefined;
   #connected = false;
+  /** When `prepare` looked last, the node behind could have said something. */
+  #mayAsk = false;
   /** HELLO told of a new life whose epoch is not heard yet. */
   #lifeNoted = false;
 
@@ -112,8 +114,8 @@ export class Extended implements ExtensionPort {
 
   nextDueMs(nowMs: number): number {
     const stateDueMs = this.acquaintance.dueMs;
-    if (!this.acquainted || this.#host === undefined) return stateDueMs;
-    return Math.min(stateDueMs, this.#host.nextDueMs(nowMs));
+    if (this.#host === undefined) return stateDueMs;
+    return Math.min(stateDueMs, this.#host.nextDueMs(this.#mayAsk, nowMs));
   }
 
   /** Fills `outgoing` with what is to be said now; false when that is nothing. `heard`: the peer is there. */
@@ -126,6 +128,7 @@ export class Extended implements ExtensionPort {
       this.acquaintance.say(this.outgoing, host, sender.bulk, heard, nowMs);
       return true;
     }
-    return this.acquainted && heard && !sender.windowFull && host.next(this.outgoing, sender.nextSeq, nowMs);
+    this.#mayAsk = heard && this.acquainted && !sender.windowFull;
+    return this.#mayAsk && host.next(this.outgoing, sender.nextSeq, nowMs);
   }
 }

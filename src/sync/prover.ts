@@ -104,6 +104,7 @@ export class Prover {
     this.#listing = false;
     this.#seq = -1;
     this.#hopeless = 0;
+    this.#equalMs = Number.NEGATIVE_INFINITY;
   }
 
   get dueMs(): number {

@@ -53,8 +53,8 @@ export interface ExtensionHost {
   hear(message: ExtensionMessage, seq: number, nowMs: number): void;
   /** Fills in the next message to send; false when there is none. */
   next(message: ExtensionMessage, seq: number, nowMs: number): boolean;
-  /** When there may be one. */
-  nextDueMs(nowMs: number): number;
+  /** When there may be one, if `mayAsk`, and when it has something else to do in `Replica.tick`. */
+  nextDueMs(mayAsk: boolean, nowMs: number): number;
 }
 
 /** What an extended session offers beside. */
