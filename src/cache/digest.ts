@@ -5,7 +5,7 @@
  *   bucket  4,096, 64 in each group: the top 12 bits
  *
  * A slot's place holds the digests of its flow's key and content, two words; 0 for content: not counted. The sum of a bucket is
- * the sum of its contents modulo 2^32, kept up to date by subtracting the old one and adding the new one (D-007).
+ * the sum of its contents modulo 2^32, kept up to date by subtracting the old one and adding the new one (D-009).
  */
 import { contentDigest, keyDigest } from "../flow/digest.ts";
 
