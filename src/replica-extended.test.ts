@@ -92,6 +92,23 @@ describe("towards an extended peer", () => {
     expect(sessionOf(reborn).peerState(reborn.nowMs)).toBe("connected");
   });
 
+  test("what a dead life told is withdrawn after a while, unless the new one tells it again", () => {
+    const [a, b] = extendedPair();
+    for (let i = 0; i < 6; i++) a.event(EVENT_NEW, numbered(i));
+    talk(a, b, 10);
+    const reborn = new Node(900_000, 16, 33);
+    reborn.nowMs = a.nowMs;
+    for (let i = 0; i < 2; i++) reborn.event(EVENT_NEW, numbered(i));
+    for (let i = 0; i < 50; i++) talk(reborn, b, 1_000);
+    // Until then they are kept, though no comparison finds them: they may be what is left of a firewall that has just booted.
+    expect(b.externalKeys()).toHaveLength(6);
+    expect(b.replica.held(PEER)).toMatchObject({ flows: 2, differing: 0 });
+    for (let i = 0; i < 20; i++) talk(reborn, b, 1_000);
+    expect(b.externalKeys()).toHaveLength(2);
+    expect(b.replica.counters.cache.externalStale).toBe(4);
+    expect(b.replica.counters.proof.withdrawn).toBe(0);
+  });
+
   test("a message of a life that has ended changes nothing", () => {
     const [a, b] = extendedPair();
     a.replica.role = "master";
