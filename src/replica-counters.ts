@@ -33,6 +33,8 @@ export class ReplicaCounters {
     externalUnknown: 0,
     /** Flows that we announced, until a ctsync peer did: its kernel saw them move after ours. */
     yielded: 0,
+    /** Flows first heard of in an update, which says only what changed: the rest is learnt when the kernel's table is read. */
+    halfKnown: 0,
     /** Flows of the external cache that ended while the peer's daemon was down (stale-flows.ts). */
     externalStale: 0,
     /** Ended flows that an absent peer was not told of, to make room. */

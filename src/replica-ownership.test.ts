@@ -70,6 +70,18 @@ describe("a flow in both kernels", () => {
     expect(markAt(a, 1)).toBe(42);
   });
 
+  test("is known as a whole once the kernel's table was read, if an update moved it after the peer let it go", () => {
+    const [a, b] = committed();
+    a.event(EVENT_DESTROY, marked(1));
+    talk(a, b, 10);
+    b.event(EVENT_UPDATE, numbered(1, IPS_ASSURED));
+    talk(a, b, 10);
+    expect([markAt(a, 1), b.replica.counters.cache.halfKnown]).toEqual([0, 1]);
+    expect(b.replica.kernelEntry(marked(1), b.nowMs)).toBe("updated");
+    talk(a, b, 10);
+    expect(markAt(a, 1)).toBe(42);
+  });
+
   test("is the node's own once the peer has let it go, is silent, or lives anew without it", () => {
     const ended = committed();
     ended[0].event(EVENT_DESTROY, numbered(1));

@@ -68,9 +68,12 @@ export class Ownership {
    * if an update made it ours, which says only what changed, the rest is what the peer told, from which it was committed.
    */
   claimed(slot: number, update: Flow, isWhole: boolean, nowMs: number): void {
-    const { internal, external } = this.#replica;
+    const { internal, external, counters } = this.#replica;
     const known = external.count === 0 ? -1 : external.find(update);
-    if (known < 0) return;
+    if (known < 0) {
+      if (!isWhole) counters.cache.halfKnown++;
+      return;
+    }
     this.#sessions[external.peerOf(known)].extension?.acknowledge();
     if (isWhole) return;
     const flow = this.#scratch;
