@@ -147,9 +147,10 @@ export class Replica {
     return this.internal.count > before ? "created" : "updated";
   }
 
-  /** What an entry of our kernel is to the internal cache; the timer does not count. Changes nothing. */
+  /** What an entry of our kernel is to the internal cache; the timer does not count. A peer's flow is ignored. Changes nothing. */
   compareEntry(flow: Flow): "ignored" | Comparison {
-    return this.#filter.ignores(flow.words) ? "ignored" : this.internal.compare(flow);
+    const ignored = this.#filter.ignores(flow.words) || (this.#ownership.active && this.#ownership.isPeers(flow));
+    return ignored ? "ignored" : this.internal.compare(flow);
   }
 
   /** The whole of our kernel's table was read, and each of its flows found room. */

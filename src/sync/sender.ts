@@ -207,11 +207,7 @@ export class Sender implements Outstanding {
 
   /** The peer must have received everything from this number on to have the newest state sent of each flow. */
   get unsettledFrom(): number {
-    const ring = this.#ring;
-    let onTheWay = ring.oldest;
-    while (onTheWay !== ring.end && (ring.peek(onTheWay) === NOTHING || isControl(ring.peek(onTheWay))))
-      onTheWay = next(onTheWay);
-    return this.#unsettled.from(this.data, onTheWay);
+    return this.#unsettled.from(this.data, this.#ring.oldestFlow);
   }
 
   /** Number of the message that was taken last. */
@@ -275,10 +271,7 @@ export class Sender implements Outstanding {
     return this.#repeatBefore(this.#ackedFrom, answering);
   }
 
-  /**
-   * As `repeatOverdue`, of all that was passed over for so long, not only once the oldest message stays the same: on a ring that is
-   * full to its end each new message pushes the oldest one out, and the others would go out again one by one.
-   */
+  /** As `repeatOverdue`, whichever the oldest message is: on a full ring each new message pushes the oldest one out (D-006). */
   repeatPassed(answering: boolean, nowMs: number): number {
     if (nowMs - this.#passedSinceMs < OVERDUE_MS) return 0;
     this.#passedSinceMs = nowMs;
