@@ -123,7 +123,7 @@ export class Replica {
     }
     if (this.#ignored(flow)) return;
     const before = this.internal.count;
-    const slot = this.#store(kind === EVENT_NEW, flow, nowMs);
+    const slot = this.#store(kind === EVENT_NEW, false, flow, nowMs);
     if (slot < 0) return;
     if (this.#ownership.active && this.internal.count > before)
       this.#ownership.claimed(slot, flow, kind === EVENT_NEW, nowMs);
@@ -138,7 +138,7 @@ export class Replica {
     if (this.#ignored(flow)) return "ignored";
     if (!claims && this.#ownership.active && this.#ownership.isPeers(flow)) return "peers";
     const before = this.internal.count;
-    const slot = this.#store(false, flow, nowMs);
+    const slot = this.#store(false, true, flow, nowMs);
     if (slot < 0) return "full";
     if (!this.internal.changed) return "known";
     if (claims && this.#ownership.active && this.internal.count > before)
@@ -250,11 +250,11 @@ export class Replica {
   }
 
   /** Slot of the flow, or -1: the cache is full, also of dead flows that a peer still has to hear of. */
-  #store(isNew: boolean, flow: Flow, nowMs: number): number {
-    let slot = isNew ? this.internal.create(flow, nowMs) : this.internal.upsert(flow, nowMs);
+  #store(isNew: boolean, isWhole: boolean, flow: Flow, nowMs: number): number {
+    let slot = isNew ? this.internal.create(flow, nowMs) : this.internal.upsert(flow, nowMs, isWhole);
     if (slot < 0 && this.internal.deadCount > 0) {
       this.#forgetDead(nowMs);
-      slot = isNew ? this.internal.create(flow, nowMs) : this.internal.upsert(flow, nowMs);
+      slot = isNew ? this.internal.create(flow, nowMs) : this.internal.upsert(flow, nowMs, isWhole);
     }
     if (slot < 0) {
       this.counters.cache.internalFull++;

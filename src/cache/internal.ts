@@ -14,8 +14,8 @@
  * cached timer where it went too far astray (`timer-drift.ts`); `takeMoved` then names the flows of which a peer believes
  * a wrong timer since.
  */
-import { FLOW_WORDS, Flow, HAS, HAS_TIMEOUT, LABELS, REPLY_SRC, TIMEOUT } from "../flow/flow.ts";
-import { overlay } from "../flow/merge.ts";
+import { FLOW_WORDS, Flow, HAS, HAS_TIMEOUT, REPLY_SRC, TIMEOUT } from "../flow/flow.ts";
+import { hasLost, leaveUnnamed, overlay } from "../flow/merge.ts";
 import type { SlotOwner } from "../sync/session.ts";
 import { FlowTable } from "./flow-table.ts";
 import type { FlowHash } from "./hash.ts";
@@ -93,8 +93,11 @@ export class InternalCache {
     return slot;
   }
 
-  /** A flow was seen: what the message carries is laid over what was known. Slot, or -1 when the cache is full. */
-  upsert(flow: Flow, nowMs: number): number {
+  /**
+   * A flow was seen: what the message carries is laid over what was known. `isWhole`: it is an entry of a dump, which names
+   * all that the flow has (D-008). Slot, or -1 when the cache is full.
+   */
+  upsert(flow: Flow, nowMs: number, isWhole = false): number {
     const slot = this.#table.place(flow.words);
     if (slot < 0) return -1;
     if (this.#table.placed || this.#life[slot] === DEAD) {
@@ -106,9 +109,10 @@ export class InternalCache {
     this.#table.read(slot, known);
     this.#before.set(known.words);
     overlay(known.words, flow.words);
+    if (isWhole) leaveUnnamed(known.words, flow.words[HAS]);
     this.changed = !sameButTimeout(known.words, this.#before);
     this.#table.write(slot, known.words);
-    if (this.changed && lostLabels(this.#before, known.words)) {
+    if (this.changed && hasLost(this.#before, known.words)) {
       this.#life[slot] = FRESH;
       this.#holders[slot] = this.#peers;
     }
@@ -285,11 +289,6 @@ export class InternalCache {
     return slot;
   }
 }
-
-/** An update cannot say that there are no labels any more; CT_NEW can. */
-const lostLabels = (before: Uint32Array, after: Uint32Array): boolean =>
-  (before[LABELS] | before[LABELS + 1] | before[LABELS + 2] | before[LABELS + 3]) !== 0 &&
-  (after[LABELS] | after[LABELS + 1] | after[LABELS + 2] | after[LABELS + 3]) === 0;
 
 /** Values alone count: a mark of 0 that a dump names and an event leaves out is the same mark. */
 function sameButTimeout(a: Uint32Array, b: Uint32Array): boolean {
