@@ -12,6 +12,8 @@ interface Question {
   readonly askedMs: number;
   /** Life of the peer that was asked. */
   readonly life: number;
+  /** Flows that had found no room by then. */
+  readonly full: number;
 }
 
 export class Answers {
@@ -30,19 +32,27 @@ export class Answers {
     for (let peer = 0; peer < replica.sessions.length; peer++) {
       const { requests, requestsAnswered } = replica.sessions[peer];
       const other = nodes[node.indexOf(peer)];
+      const full = replica.counters.cache.externalFull;
       if (requests !== this.#asked[peer]) {
         this.#asked[peer] = requests;
-        this.#questions[peer] = { version: this.#versions.last, askedMs: nowMs, life: other.life };
+        this.#questions[peer] = { version: this.#versions.last, askedMs: nowMs, life: other.life, full };
       }
       if (requestsAnswered === (this.#answered[peer] ?? 0)) continue;
       this.#answered[peer] = requestsAnswered;
-      if (requestsAnswered === requests) this.#verify(node, replica, other, this.#questions[peer]);
+      if (requestsAnswered === requests && full === this.#questions[peer].full)
+        this.#verify(node, replica, other, this.#questions[peer]);
     }
   }
 
   #verify(node: Node, { external }: Replica, peer: Node, { version, askedMs, life }: Question): void {
     // A peer that is reading its kernel tells what it reads as it reads it, and answers with what it has so far.
-    if (peer.replica === undefined || peer.life !== life || peer.readMs >= askedMs || node.flushedMs >= askedMs) return;
+    if (
+      peer.replica === undefined ||
+      peer.life !== life ||
+      peer.readMs >= askedMs ||
+      Math.max(node.flushedMs, node.damagedMs) >= askedMs
+    )
+      return;
     const { internal } = peer.replica;
     for (let slot = internal.nextLive(0); slot >= 0; slot = internal.nextLive(slot + 1)) {
       internal.read(slot, this.#flow, 0);

@@ -19,9 +19,50 @@ export function firstDifference(world: World): string | undefined {
     if (replica === undefined) return `node ${node.index} is down`;
     const found =
       unsettled(replica) ??
-      compareInternal(replica, kernels[node.index], world.nowMs) ??
+      compareInternal(replica, kernels[node.index], world) ??
       compareExternal(world, node, replica, kernels);
     if (found !== undefined) return `node ${node.index}: ${found}`;
+  }
+  return undefined;
+}
+
+/** What an extended node does not know to be equal since then, in words. */
+export function firstUnproven({ nodes, settings }: World, sinceMs: number): string | undefined {
+  if (!settings.isExtended) return undefined;
+  for (const { index, replica } of nodes)
+    for (const peer of replica?.sessions.keys() ?? []) {
+      const proof = replica?.proof(peer);
+      if (proof === undefined || (proof.equalMs >= sinceMs && proof.differing === 0)) continue;
+      return `node ${index} has no proof for its peer ${peer}: ${JSON.stringify(proof)}`;
+    }
+  return undefined;
+}
+
+/**
+ * What a proof of equality says and is not so: after the last packet, with nothing on its way, what was equal since stays
+ * equal. With two nodes alone all that an external cache holds is of one peer.
+ */
+export function falseProof({ nodes, settings, nowMs }: World, sinceMs: number): string | undefined {
+  if (!settings.isExtended || nodes.length > 2) return undefined;
+  for (const { index, life, replica } of nodes) {
+    const other = nodes[1 - index].replica;
+    if (replica === undefined || other === undefined || unsettled(replica) !== undefined) continue;
+    const { equalMs, differing } = replica.proof(0);
+    if (equalMs < sinceMs || differing > 0 || replica.sessions[0].unacknowledged > 0) continue;
+    const held = new Map<number, number>();
+    for (let slot = other.external.nextLive(0); slot >= 0; slot = other.external.nextLive(slot + 1)) {
+      other.external.read(slot, flow, nowMs);
+      held.set(idOf(flow.words), flowDigest(flow));
+    }
+    let count = 0;
+    for (let slot = replica.internal.nextLive(0); slot >= 0; slot = replica.internal.nextLive(slot + 1)) {
+      replica.internal.read(slot, flow, nowMs);
+      if (held.get(idOf(flow.words)) !== flowDigest(flow)) return `node ${index} is wrong about ${describeFlow(flow)}`;
+      count++;
+    }
+    // What a peer told before it started anew stays for a while, and is not spoken of meanwhile.
+    if (life === 1 && count !== held.size)
+      return `node ${index} is wrong about ${held.size - count} flows that its peer alone has`;
   }
   return undefined;
 }
@@ -46,15 +87,20 @@ function unsettled({ internal, sessions }: Replica): string | undefined {
   return undefined;
 }
 
-function compareInternal({ internal }: Replica, kernel: Digests, nowMs: number): string | undefined {
-  let count = 0;
+function compareInternal({ internal, external }: Replica, kernel: Digests, world: World): string | undefined {
+  const told = new Set<number>();
   for (let slot = internal.nextLive(0); slot >= 0; slot = internal.nextLive(slot + 1)) {
-    internal.read(slot, flow, nowMs);
+    internal.read(slot, flow, world.nowMs);
     const id = idOf(flow.words);
+    told.add(id);
     if (kernel.get(id) !== flowDigest(flow)) return `the internal cache has ${describeFlow(flow)}, the kernel has not`;
-    count++;
   }
-  return count === kernel.size ? undefined : `${kernel.size - count} flows of the kernel are not in the internal cache`;
+  for (let slot = external.nextLive(0); world.settings.isExtended && slot >= 0; slot = external.nextLive(slot + 1)) {
+    external.read(slot, flow, world.nowMs);
+    told.add(idOf(flow.words)); // A flow in two kernels is announced by one of them alone.
+  }
+  const missing = [...kernel.keys()].find((id) => !told.has(id));
+  return missing === undefined ? undefined : `flow ${missing} of the kernel is not in the internal cache`;
 }
 
 function compareExternal(world: World, node: Node, { external }: Replica, kernels: Digests[]): string | undefined {

@@ -1,4 +1,5 @@
 /** Faults of every kind, one drawn at a time. What a fault begins, `heal` ends. */
+import { damage } from "./damage.ts";
 import type { Node } from "./node.ts";
 import type { World } from "./world.ts";
 
@@ -14,6 +15,8 @@ export class Faults {
   #key = 0;
   /** A role is changing, or a machine is away: one such thing at a time. */
   #isBusy = false;
+  /** Two nodes that tell each other whose a flow is both have it: docs/simulation.md. */
+  #areBothOwners = false;
 
   constructor(world: World) {
     this.#world = world;
@@ -22,6 +25,7 @@ export class Faults {
   /** One more fault begins. */
   draw(): void {
     const { random } = this.#world;
+    if (this.#areBothOwners) return;
     random.pick([
       () => this.weather(),
       () => this.weather(),
@@ -29,7 +33,7 @@ export class Faults {
       () => this.#cut(),
       () => this.#healLinks(),
       () => this.#slow(),
-      () => this.#overrun(),
+      () => this.overrun(),
       () => this.#restart(random.percent(40)),
       () => this.#restart(false),
       () => this.#changeRoles(),
@@ -37,6 +41,8 @@ export class Faults {
       () => this.#jumpClock(),
       () => this.#rotateKeys(),
       () => this.#command(),
+      () => this.#damage(),
+      () => this.#damage(),
     ])();
   }
 
@@ -55,6 +61,17 @@ export class Faults {
       }
   }
 
+  /** More events at once than the netlink socket holds. */
+  overrun(): void {
+    const world = this.#world;
+    const node = world.random.pick(world.nodes);
+    node.eventsMax = world.random.between(2, 16);
+    for (let left = world.random.between(20, 120); left > 0; left--) world.packet(node);
+    world.after(world.random.between(1, 2_000), () => {
+      node.eventsMax = Number.POSITIVE_INFINITY;
+    });
+  }
+
   /** Everything is as it should be from now on; what was broken is left as it is. */
   heal(): void {
     const { nodes, link } = this.#world;
@@ -69,7 +86,7 @@ export class Faults {
 
   /** No machine is away, no role about to change. */
   get isSettled(): boolean {
-    return !this.#isBusy && this.#world.nodes.every(({ isUp }) => isUp);
+    return !this.#isBusy && !this.#areBothOwners && this.#world.nodes.every(({ isUp }) => isUp);
   }
 
   /** One direction, one pair, or a node from all others. */
@@ -94,17 +111,6 @@ export class Faults {
   #slow(): void {
     const node = this.#world.random.pick(this.#world.nodes);
     node.isSlow = !node.isSlow;
-  }
-
-  /** More events at once than the netlink socket holds. */
-  #overrun(): void {
-    const world = this.#world;
-    const node = world.random.pick(world.nodes);
-    node.eventsMax = world.random.between(2, 16);
-    for (let left = world.random.between(20, 120); left > 0; left--) world.packet(node);
-    world.after(world.random.between(1, 2_000), () => {
-      node.eventsMax = Number.POSITIVE_INFINITY;
-    });
   }
 
   /** The daemon of any node, or the whole machine of a backup. */
@@ -139,6 +145,11 @@ export class Faults {
     const world = this.#world;
     this.#isBusy = true;
     world.primary = undefined;
+    if (world.settings.isExtended) {
+      this.#areBothOwners = true;
+      world.link.heal();
+      for (const node of world.nodes) node.isSlow = false;
+    }
     world.after(world.random.below(300), () => from.becomeBackup());
     world.after(world.random.below(300), () => this.#promote(to));
     world.after(PURGE_MS, () => this.#purge(from));
@@ -146,6 +157,7 @@ export class Faults {
 
   /** What a former primary holds runs out, unless it took over again. */
   #purge(node: Node): void {
+    this.#areBothOwners = false;
     if (this.#world.primary === node || this.#isBusy) return;
     for (const id of [...node.kernel.flows.keys()]) node.kernel.end(id);
   }
@@ -199,6 +211,12 @@ export class Faults {
         if (this.#key === key) node.keys &= ~(1 << old);
       });
     }
+  }
+
+  /** What two ctsync nodes find and mend by themselves: an external cache that is not what it was told. */
+  #damage(): void {
+    const { random, nodes, settings } = this.#world;
+    if (settings.isExtended) damage(this.#world, random.pick(nodes), random.between(1, 20));
   }
 
   #command(): void {

@@ -9,6 +9,7 @@
  */
 import { Heap } from "./heap.ts";
 import type { Random } from "./random.ts";
+import type { Sealed } from "./seal.ts";
 import { Violation } from "./violation.ts";
 
 export type LinkKind = "sealed" | "checked" | "forging";
@@ -32,15 +33,6 @@ const healthy = (): Faults => ({
   cut: false,
 });
 
-/** One end: which life of which node, and the keys it uses. */
-export interface End {
-  readonly index: number;
-  readonly life: number;
-  readonly isUp: boolean;
-  readonly sendingKey: number;
-  accepts(key: number): boolean;
-}
-
 export interface Datagram {
   readonly dueMs: number;
   readonly order: number;
@@ -48,17 +40,12 @@ export interface Datagram {
   readonly to: number;
   readonly payload: Uint8Array<ArrayBuffer>;
   readonly isCorrupt: boolean;
-  /** What the seal says: lives of sender and receiver, number, key. */
-  readonly fromLife: number;
-  readonly toLife: number;
-  readonly number: number;
-  readonly key: number;
+  /** What it was sealed with, on a sealed link. */
+  readonly sealed: Sealed | undefined;
 }
 
 /** Datagrams of all nodes in the whole story: several times what the busiest of 2,000 seeds sends. */
 const SENT_MAX = 100_000;
-/** Datagrams behind the newest one that a sealed link still takes. */
-const REPLAY_WINDOW = 256;
 
 export class Link {
   readonly kind: LinkKind;
@@ -66,12 +53,9 @@ export class Link {
   readonly faults: readonly (readonly Faults[])[];
   /** A running hash of everything sent and when: equal runs have equal traces. */
   trace = 1;
-  /** Datagrams that the seal refused. */
-  refused = 0;
   sent = 0;
   readonly #random: Random;
   readonly #inFlight = new Heap<Datagram>();
-  readonly #numbers = new Map<string, ReplayWindow>();
   #order = 0;
 
   constructor(kind: LinkKind, nodes: number, random: Random) {
@@ -92,13 +76,12 @@ export class Link {
     for (const row of this.faults) for (const faults of row) Object.assign(faults, healthy());
   }
 
-  send(from: End, to: End, payload: Uint8Array<ArrayBuffer>, nowMs: number): void {
-    this.#note(from.index, to.index, payload, nowMs);
+  send(from: number, to: number, payload: Uint8Array<ArrayBuffer>, sealed: Sealed | undefined, nowMs: number): void {
+    this.#note(from, to, payload, nowMs);
     if (++this.sent > SENT_MAX)
       throw new Violation("bounded", `${SENT_MAX} datagrams after ${nowMs} ms: traffic feeds on itself`);
     const random = this.#random;
-    const faults = this.faults[from.index][to.index];
-    const number = this.#order++;
+    const faults = this.faults[from][to];
     if (faults.cut || random.percent(faults.lossPercent)) return;
     const copies = random.percent(faults.duplicatePercent) ? 2 : 1;
     for (let i = 0; i < copies; i++) {
@@ -107,14 +90,11 @@ export class Link {
       this.#inFlight.push({
         dueMs: nowMs + delayMs,
         order: this.#order++,
-        from: from.index,
-        to: to.index,
+        from,
+        to,
         payload: isCorrupt ? this.#corrupted(payload) : payload,
         isCorrupt,
-        fromLife: from.life,
-        toLife: to.life,
-        number,
-        key: from.sendingKey,
+        sealed,
       });
     }
   }
@@ -124,28 +104,10 @@ export class Link {
     return this.#inFlight.shift();
   }
 
-  /** Whether the receiving end's channel hands the datagram on. */
-  opens(datagram: Datagram, from: End, to: End): boolean {
-    if (this.kind === "forging") return true;
-    const isGenuine = !datagram.isCorrupt && (this.kind === "checked" || this.#unseals(datagram, from, to));
-    if (!isGenuine) this.refused++;
-    return isGenuine;
-  }
-
-  #unseals(datagram: Datagram, from: End, to: End): boolean {
-    if (!to.accepts(datagram.key) || datagram.fromLife !== from.life || datagram.toLife !== to.life) return false;
-    const session = `${from.index} ${from.life} ${to.index} ${to.life}`;
-    let window = this.#numbers.get(session);
-    if (window === undefined) {
-      window = new ReplayWindow();
-      this.#numbers.set(session, window);
-    }
-    return window.takes(datagram.number);
-  }
-
   /** One to three bytes anywhere are other ones. */
   #corrupted(payload: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
     const copy = payload.slice();
+    if (copy.length === 0) return copy;
     if (this.#random.percent(10)) return copy.slice(0, this.#random.below(copy.length));
     for (let left = 1 + this.#random.below(3); left > 0; left--) {
       // Headers are where corruption does most.
@@ -159,18 +121,5 @@ export class Link {
 
   #note(from: number, to: number, payload: Uint8Array<ArrayBuffer>, nowMs: number): void {
     this.trace = Bun.hash.xxHash32(payload, (this.trace ^ Math.imul(nowMs * 16 + from * 4 + to, 0x9e3779b1)) >>> 0);
-  }
-}
-
-class ReplayWindow {
-  readonly #seen = new Set<number>();
-  #top = -1;
-
-  takes(number: number): boolean {
-    // Numbers count what all nodes send, so the window is wider than one of a real channel; what it shows is the same.
-    if (number <= this.#top - REPLAY_WINDOW || this.#seen.has(number)) return false;
-    this.#seen.add(number);
-    this.#top = Math.max(this.#top, number);
-    return true;
   }
 }

@@ -9,9 +9,10 @@ import { Answers } from "./answers.ts";
 import type { Code } from "./code.ts";
 import { idOf } from "./digest.ts";
 import { Kernel, type Versions } from "./kernel.ts";
-import type { Datagram, End, Link } from "./link.ts";
+import type { Datagram, Link } from "./link.ts";
 import { Outbox } from "./outbox.ts";
 import type { Random } from "./random.ts";
+import { type Keys, Seal, type Sealed } from "./seal.ts";
 import { Violation } from "./violation.ts";
 import { watchExternal } from "./watched.ts";
 
@@ -22,6 +23,9 @@ const SLOW_TURN_MS = 25;
 const SLOW_DATAGRAMS = 1;
 const SLOW_SOCKET_DATAGRAMS = 6;
 const DATAGRAMS_PER_TURN = 32;
+/** A session that may not speak yet is asked again this often. */
+const BLOCKED_MS = 20;
+const NO_PAYLOAD = new Uint8Array(new ArrayBuffer(0));
 
 export interface Settings {
   readonly limits: FtfwLimits;
@@ -29,6 +33,10 @@ export interface Settings {
   readonly nodes: number;
   /** Whether a daemon asks its peers for all they have when it starts. conntrackd does not. */
   readonly asksAtStart: boolean;
+  /** Links are sealed, and nodes say what only ctsync nodes understand. */
+  readonly isExtended: boolean;
+  /** Tuples change, so that ended flows fill the cache while a peer is away; only extended peers can be told afterwards. */
+  readonly churns: boolean;
   /** Wall clock when the world begins, of every node. */
   readonly bornMs: number;
 }
@@ -42,7 +50,7 @@ interface Event {
   readonly flow: Flow;
 }
 
-export class Node implements End {
+export class Node implements Keys {
   readonly index: number;
   readonly kernel: Kernel;
   replica: Replica | undefined;
@@ -58,11 +66,14 @@ export class Node implements End {
   /** When the kernel was last read, whatever for; never, while it is being read. */
   readMs = NEVER;
   flushedMs = 0;
+  /** When its external cache was damaged last. */
+  damagedMs = 0;
   dropped = 0;
   readonly #code: Code;
   readonly #settings: Settings;
   readonly #link: Link;
   readonly #clock: Clock;
+  readonly #random: Random;
   readonly #versions: Versions;
   readonly #watches: boolean;
   readonly #outbox = new Outbox();
@@ -77,6 +88,8 @@ export class Node implements End {
   #suspect = false;
   #lostAgain = false;
   #reads = 0;
+  /** Of this life, by peer; none on an open link. */
+  #seals: Seal[] = [];
   #answers: Answers;
 
   constructor(
@@ -90,6 +103,7 @@ export class Node implements End {
   ) {
     this.index = index;
     this.#clock = clock;
+    this.#random = random;
     this.#versions = versions;
     this.#answers = new Answers(versions);
     this.#code = code;
@@ -123,14 +137,15 @@ export class Node implements End {
   /** A new life: empty caches, everything asked of the peers, the kernel's table read again. */
   start(): void {
     const { nowMs } = this.#clock;
-    const { limits, staleMs, nodes, bornMs, asksAtStart } = this.#settings;
+    const { limits, staleMs, nodes, bornMs, asksAtStart, isExtended } = this.#settings;
     const code = this.#code;
     this.stop();
     this.life++;
     const where = `node ${this.index} life ${this.life}`;
     const firstSeq = code.firstSequence(bornMs + nowMs + this.clockOffsetMs);
+    const extension = isExtended ? { epoch: { high: this.index + 1, low: this.life } } : undefined;
     const session = (peer: number) => (owner: ConstructorParameters<Code["Session"]>[2]) =>
-      new code.Session(limits, firstSeq, owner, `${where} to node ${this.indexOf(peer)}`);
+      new code.Session(limits, firstSeq, owner, `${where} to node ${this.indexOf(peer)}`, extension);
     this.replica = new code.Replica({
       flowsMax: limits.flowsMax,
       staleMs,
@@ -139,6 +154,7 @@ export class Node implements End {
       sessions: Array.from({ length: nodes - 1 }, (_, peer) => session(peer)),
     });
     if (this.#watches) watchExternal(this.replica, where);
+    if (this.#link.kind === "sealed") this.#seals = this.replica.sessions.map(() => new Seal(code, this, this.#random));
     this.dueMs = nowMs;
     this.flushedMs = nowMs;
     if (asksAtStart) for (const one of this.replica.sessions) one.request();
@@ -153,6 +169,7 @@ export class Node implements End {
     this.#events = [];
     this.#socket = [];
     this.#jobs = [];
+    this.#seals = [];
     this.#overrun = false;
     this.#suspect = false;
     this.#lostAgain = false;
@@ -161,12 +178,14 @@ export class Node implements End {
 
   /** keepalived says master: notify.ts of the daemon. */
   becomePrimary(done: () => void): void {
+    if (this.replica !== undefined) this.replica.role = "master";
     this.#jobs.push(this.#takeOver(done));
     this.#poke();
   }
 
   /** keepalived says backup. */
   becomeBackup(): void {
+    if (this.replica !== undefined) this.replica.role = "backup";
     for (const session of this.replica?.sessions ?? []) session.request();
     this.#poke();
   }
@@ -199,24 +218,48 @@ export class Node implements End {
       this.#overrun = false;
       this.#repair();
     }
-    if (this.#socket.length > 0) this.#datagrams(replica, nodes);
+    if (this.#socket.length > 0) this.#datagrams(replica);
     if (this.#jobs.length > 0 && this.#jobs[0].next().done) this.#jobs.shift();
     replica.tick(nowMs);
     if (this.#watches) this.#answers.look(this, replica, nodes, nowMs);
     let more = this.#socket.length > 0 || this.#jobs.length > 0;
+    let dueMs = replica.nextDueMs(nowMs);
     for (let peer = 0; peer < replica.sessions.length; peer++) {
+      const seal = this.#seals[peer];
+      if (seal?.handshake.tick(nowMs)) this.#greet(seal, peer);
+      if (seal !== undefined)
+        dueMs = Math.min(seal.ready ? dueMs : Math.max(dueMs, nowMs + BLOCKED_MS), seal.handshake.dueMs);
+      if (seal?.ready === false) continue;
       if (replica.transmit(peer, this.#outbox, nowMs)) more = true;
-      for (const payload of this.#outbox.take()) this.#link.send(this, nodes[this.indexOf(peer)], payload, nowMs);
+      for (const payload of this.#outbox.take()) this.#send(peer, payload, seal?.seal());
     }
-    this.dueMs = this.#noSooner(more ? nowMs + 1 : Math.max(nowMs + 1, replica.nextDueMs(nowMs)));
+    this.dueMs = this.#noSooner(more ? nowMs + 1 : Math.max(nowMs + 1, dueMs));
   }
 
-  #datagrams(replica: Replica, nodes: readonly Node[]): void {
+  #datagrams(replica: Replica): void {
     for (const datagram of this.#socket.splice(0, this.isSlow ? SLOW_DATAGRAMS : DATAGRAMS_PER_TURN)) {
       const { from, payload } = datagram;
-      if (!this.#link.opens(datagram, nodes[from], this)) continue;
-      replica.datagram(this.peerOf(from), new DataView(payload.buffer), 0, payload.length, this.#clock.nowMs);
+      const peer = this.peerOf(from);
+      if (!this.#opens(datagram, peer)) continue;
+      replica.datagram(peer, new DataView(payload.buffer), 0, payload.length, this.#clock.nowMs);
     }
+  }
+
+  /** Whether the channel hands the datagram on. */
+  #opens({ isCorrupt, sealed }: Datagram, peer: number): boolean {
+    if (sealed === undefined) return this.#link.kind === "forging" || !isCorrupt;
+    const seal = this.#seals[peer];
+    const isOpen = seal.open(sealed, isCorrupt, this.#clock.nowMs);
+    if (seal.handshake.answer) this.#greet(seal, peer);
+    return isOpen;
+  }
+
+  #greet(seal: Seal, peer: number): void {
+    this.#send(peer, NO_PAYLOAD, seal.greeting(this.#clock.nowMs));
+  }
+
+  #send(peer: number, payload: Uint8Array<ArrayBuffer>, sealed: Sealed | undefined): void {
+    this.#link.send(this.index, this.indexOf(peer), payload, sealed, this.#clock.nowMs);
   }
 
   #noSooner(dueMs: number): number {
@@ -256,25 +299,27 @@ export class Node implements End {
   }
 
   #addResync(done: () => void = () => {}): void {
-    this.#jobs.push(this.#resync(done));
+    this.#jobs.push(this.#resync(false, done));
     this.#reads++;
     this.readMs = NEVER;
   }
 
   /** Reads the kernel's table, which changes meanwhile, then asks for each flow that it did not show: work/resync.ts. */
-  *#resync(done: () => void): Generator<undefined, void> {
+  *#resync(claims: boolean, done: () => void): Generator<undefined, void> {
     const replica = this.replica as Replica;
     const { internal } = replica;
     const { flows } = this.kernel;
+    const { internalFull } = replica.counters.cache;
     internal.beginPass();
     let left = FLOWS_PER_SLICE;
     for (const id of [...flows.keys()]) {
       const entry = flows.get(id);
-      if (entry !== undefined) replica.kernelEntry(entry, this.#clock.nowMs);
+      if (entry !== undefined) replica.kernelEntry(entry, this.#clock.nowMs, claims);
       if (--left > 0) continue;
       yield undefined;
       left = FLOWS_PER_SLICE;
     }
+    if (replica.counters.cache.internalFull === internalFull) replica.kernelRead();
     for (let slot = internal.nextUnseen(0); slot >= 0; slot = internal.nextUnseen(slot + 1)) {
       internal.read(slot, this.#flow, this.#clock.nowMs);
       if (!flows.has(idOf(this.#flow.words))) replica.ended(slot);
@@ -300,7 +345,7 @@ export class Node implements End {
     this.flushedMs = this.#clock.nowMs;
     this.#reads++;
     this.readMs = NEVER;
-    yield* this.#resync(() => {});
+    yield* this.#resync(true, () => {});
     for (const session of replica.sessions) session.bulk();
     done();
   }

@@ -1,5 +1,13 @@
 /** What a run of the simulator can be found wanting in: docs/simulation.md says what each of them means. */
-export type Invariant = "converges" | "newer-stays" | "bounded" | "no-echo" | "window" | "answered" | "no-crash";
+export type Invariant =
+  | "converges"
+  | "newer-stays"
+  | "bounded"
+  | "no-echo"
+  | "window"
+  | "answered"
+  | "proven"
+  | "no-crash";
 
 export class Violation extends Error {
   readonly invariant: Invariant;

@@ -1,12 +1,19 @@
 /** The parts of a replica with an eye on them: they do what they always do, and a broken invariant throws. */
 import { Flow } from "../../src/flow/flow.ts";
 import type { Replica } from "../../src/replica.ts";
+import type { Extension } from "../../src/sync/extended.ts";
 import type { Ftfw, FtfwLimits } from "../../src/sync/ftfw.ts";
 import type { Sending, Session, SlotOwner } from "../../src/sync/session.ts";
 import { describeFlow, idOf, VERSION } from "./digest.ts";
 import { Violation } from "./violation.ts";
 
-export type SessionClass = new (limits: FtfwLimits, firstSeq: number, owner: SlotOwner, where: string) => Session;
+export type SessionClass = new (
+  limits: FtfwLimits,
+  firstSeq: number,
+  owner: SlotOwner,
+  where: string,
+  extension?: Extension,
+) => Session;
 
 /** Flows on their way: sent, and neither acknowledged nor changed nor lost since. */
 class Flight {
@@ -37,6 +44,11 @@ class Flight {
     this.#isOnItsWay[slot] = 0;
   }
 
+  retain(keep: (slot: number) => boolean): void {
+    for (let slot = 0; slot < this.#isOnItsWay.length; slot++)
+      if (this.#isOnItsWay[slot] && !keep(slot)) this.leaves(slot);
+  }
+
   /** What counts as lost is not told from outside; that something does, a counter says, and counting begins anew. */
   enters(slot: number, session: Session): void {
     this.#count += 1 - this.#isOnItsWay[slot];
@@ -59,15 +71,20 @@ export function watchedSession(Session: typeof Ftfw): SessionClass {
   return class Watched extends Session {
     readonly #flight: Flight;
 
-    constructor(limits: FtfwLimits, firstSeq: number, owner: SlotOwner, where: string) {
+    constructor(limits: FtfwLimits, firstSeq: number, owner: SlotOwner, where: string, extension?: Extension) {
       const flight = new Flight(limits, where);
-      super(limits, firstSeq, flight.watching(owner));
+      super(limits, firstSeq, flight.watching(owner), extension);
       this.#flight = flight;
     }
 
     override changed(slot: number): void {
       this.#flight.leaves(slot);
       super.changed(slot);
+    }
+
+    override retain(keep: (slot: number) => boolean): void {
+      this.#flight.retain(keep);
+      super.retain(keep);
     }
 
     override transmit(nowMs: number): Sending {

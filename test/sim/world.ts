@@ -12,11 +12,22 @@ import { Random } from "./random.ts";
 /** Flows through the firewalls, whichever of them is primary, and each machine's own. */
 const SERVICE_FLOWS = 48;
 const OWN_FLOWS = 10;
+/** Where tuples change, as they do when clients come and go, some of the flows end for good this often, and others begin. */
+const CHURN_EVERY_MS = 1_000;
+const CHURN_FLOWS = 12;
+const CHURN_TUPLES = 240;
 /** Numbers of flows of different kinds are this far apart. */
 const SITE = 256;
 /** A turn of each node in one moment comes to an end; if not, time would stand still. */
 const TURNS_MAX = 1_000;
 const BOUNDS_EVERY_MS = 500;
+
+export interface Fixed {
+  readonly nodes?: number;
+  readonly kind?: LinkKind;
+  readonly backupsHaveTraffic?: boolean;
+  readonly settings?: Partial<Settings>;
+}
 
 interface Action {
   readonly dueMs: number;
@@ -44,16 +55,21 @@ export class World {
   #order = 0;
   #packetMs = 0;
   #boundsMs = 0;
+  #churnMs = 0;
+  /** The first of the service's flows. */
+  #first = 0;
   #turns = 0;
 
-  constructor(seed: number, code: Code) {
+  /** `fixed` is not drawn from the seed. */
+  constructor(seed: number, code: Code, fixed: Fixed = {}) {
     this.random = new Random(seed);
     const { random } = this;
     const dice = random.below(100);
-    const nodes = dice < 60 ? 2 : dice < 85 ? 3 : 4;
-    this.settings = drawSettings(random, nodes);
-    this.link = new Link(drawKind(random), nodes, random);
-    this.backupsHaveTraffic = random.percent(35);
+    const nodes = fixed.nodes ?? (dice < 60 ? 2 : dice < 85 ? 3 : 4);
+    const kind = fixed.kind ?? drawKind(random);
+    this.settings = { ...drawSettings(random, nodes, kind), ...fixed.settings };
+    this.link = new Link(kind, nodes, random);
+    this.backupsHaveTraffic = fixed.backupsHaveTraffic ?? random.percent(35);
     this.nodes = Array.from(
       { length: nodes },
       (_, i) => new Node(i, code, this.settings, this.link, random, this.versions, this.clock),
@@ -100,8 +116,20 @@ export class World {
     if (node !== this.primary && !this.backupsHaveTraffic) return;
     const isService = node === this.primary && !(this.backupsHaveTraffic && this.random.percent(15));
     node.kernel.packet(
-      isService ? this.random.below(SERVICE_FLOWS) : ownFlow(node.index, this.random.below(OWN_FLOWS)),
+      isService
+        ? this.#serviceFlow(this.random.below(SERVICE_FLOWS))
+        : ownFlow(node.index, this.random.below(OWN_FLOWS)),
     );
+  }
+
+  #serviceFlow(number: number): number {
+    return this.settings.churns ? (this.#first + number) % CHURN_TUPLES : number;
+  }
+
+  #churn({ kernel }: Node): void {
+    this.#first = (this.#first + CHURN_FLOWS) % CHURN_TUPLES;
+    for (const id of [...kernel.flows.keys()])
+      if (id < CHURN_TUPLES && (id - this.#first + CHURN_TUPLES) % CHURN_TUPLES >= SERVICE_FLOWS) kernel.end(id);
   }
 
   #dueMs(): number {
@@ -118,6 +146,10 @@ export class World {
       this.#packetMs = nowMs + 1 + random.below(2 * this.packetEveryMs);
       const node = random.percent(80) ? this.primary : random.pick(nodes);
       if (node !== undefined) this.packet(node);
+      if (this.settings.churns && this.primary !== undefined && nowMs >= this.#churnMs) {
+        this.#churnMs = nowMs + CHURN_EVERY_MS;
+        this.#churn(this.primary);
+      }
     }
     while (link.dueMs <= nowMs) {
       const datagram = link.arrived();
@@ -134,14 +166,18 @@ const ownFlow = (index: number, number: number): number => SITE * (1 + index) + 
 /** Which node a flow belongs to, wherever the service is; -1 for one of the service. */
 export const siteOf = (id: number): number => Math.floor(id / SITE) - 1;
 
-function drawSettings(random: Random, nodes: number): Settings {
+function drawSettings(random: Random, nodes: number, kind: LinkKind): Settings {
   const resendQueue = 16 << random.below(5);
   const inFlightMax = Math.min(resendQueue / 2, 4 + random.below(100));
   // A window that is larger than what is on its way leaves each acknowledgement to its timer: slow, and right all the same.
   const ackWindow = random.between(2, Math.min(50, random.percent(10) ? resendQueue : inFlightMax));
+  const isExtended = random.percent(75) && kind === "sealed";
+  const churns = random.percent(40) && isExtended;
   return {
     nodes,
-    limits: { flowsMax: random.pick([96, 128, 256]), resendQueue, inFlightMax, ackWindow },
+    isExtended,
+    churns,
+    limits: { flowsMax: churns ? 96 : random.pick([96, 128, 256]), resendQueue, inFlightMax, ackWindow },
     staleMs: 1_000 + random.below(2_000),
     asksAtStart: random.percent(75),
     // Every fourth world begins shortly before the sequence numbers, which come from the wall clock, wrap.
