@@ -3,7 +3,7 @@ import type { Code } from "./code.ts";
 import { falseProof, firstDifference, firstUnproven } from "./converged.ts";
 import { Faults } from "./faults.ts";
 import { Violation } from "./violation.ts";
-import { World } from "./world.ts";
+import { type Fixed, World } from "./world.ts";
 
 /** Caches are equal this long after the last fault, and the last packet, at the latest. */
 const CONVERGE_MS = 30_000;
@@ -22,17 +22,17 @@ export interface Outcome {
 }
 
 /** Throws a `Violation` if the code under test does what it must not. */
-export function runSeed(seed: number, code: Code): Outcome {
+export function runSeed(seed: number, code: Code, fixed: Fixed = {}): Outcome {
   try {
-    return tell(seed, code);
+    return tell(seed, code, fixed);
   } catch (error) {
     if (error instanceof Violation) throw error;
     throw new Violation("no-crash", error instanceof Error ? `${error.stack}` : `${error}`);
   }
 }
 
-function tell(seed: number, code: Code): Outcome {
-  const world = new World(seed, code);
+function tell(seed: number, code: Code, fixed: Fixed): Outcome {
+  const world = new World(seed, code, fixed);
   const { random, nodes } = world;
   const faults = new Faults(world);
   if (random.percent(50)) faults.weather(); // Greetings too are lost, late, and come twice.
