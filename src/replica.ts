@@ -9,35 +9,35 @@
  */
 import { ExternalCache } from "./cache/external.ts";
 import { FlowHash } from "./cache/hash.ts";
-import { type Comparison, DEAD, FRESH, InternalCache } from "./cache/internal.ts";
+import { type Comparison, DEAD, InternalCache } from "./cache/internal.ts";
 import { StaleEntries } from "./cache/stale-entries.ts";
 import type { AddressFilter } from "./filter/address-filter.ts";
 import type { Expectation } from "./flow/expectation.ts";
 import { Flow } from "./flow/flow.ts";
 import { ReplicaCounters } from "./replica-counters.ts";
+import { Datagrams } from "./replica-datagrams.ts";
 import { ReplicaExpectations } from "./replica-expectations.ts";
-import type { Session, SlotOwner } from "./sync/session.ts";
+import { Ownership } from "./replica-ownership.ts";
+import { PeerHost } from "./replica-peer.ts";
+import { Repair } from "./replica-repair.ts";
+import type { Proof } from "./sync/proof.ts";
+import type { ExtensionPort, NodeRole, Session, SlotOwner } from "./sync/session.ts";
 import { type Decoded, decodeFlow } from "./wire/decode.ts";
-import { EXTENDED_MESSAGE_MAX_BYTES, encodeFlow, MESSAGE_MAX_BYTES } from "./wire/encode.ts";
 import { decodeExpectation } from "./wire/expectation.ts";
+import { decodeExtension, EXT, ExtensionMessage } from "./wire/extension.ts";
 import {
   CONTROL_BYTES,
   CT_DESTROY,
   CT_NEW,
-  CT_UPDATE,
   CTL,
   EXP_DESTROY,
-  FLAG_ALIVE,
   FRAME_TRUNCATED,
   frameLength,
-  HEADER_BYTES,
   headerFlags,
   headerSeq,
   headerType,
   headerVersion,
   PROTOCOL_VERSION,
-  putHeader,
-  putRange,
   rangeFrom,
   rangeTo,
 } from "./wire/header.ts";
@@ -48,7 +48,7 @@ export const EVENT_UPDATE = 2;
 export const EVENT_DESTROY = 3;
 
 /** What an entry of a dump was to the internal cache. */
-export type Entry = "ignored" | "full" | "known" | "created" | "updated";
+export type Entry = "ignored" | "peers" | "full" | "known" | "created" | "updated";
 
 export interface ReplicaOptions {
   /** Flows that each cache holds. */
@@ -78,16 +78,25 @@ export interface Outbound {
   close(lengthBytes: number): void;
 }
 
+const NO_PROOF: Proof = { supported: false, equalMs: Number.NEGATIVE_INFINITY, flows: 0, differing: 0 };
+
 export class Replica {
   readonly internal: InternalCache;
   readonly external: ExternalCache;
   readonly expectations: ReplicaExpectations;
   readonly sessions: readonly Session[];
   readonly counters = new ReplicaCounters();
+  /** What keepalived made of this node: extended peers are told. */
+  role: NodeRole = "unknown";
+  /** Towards extended peers, by peer number. */
+  readonly hosts: readonly (PeerHost | undefined)[];
+  readonly #datagrams = new Datagrams(this);
+  readonly #ownership: Ownership;
+  readonly #repairs: readonly Repair[];
   readonly #filter: AddressFilter;
   readonly #stale: readonly StaleEntries[];
   readonly #received = new Flow();
-  readonly #sent = new Flow();
+  readonly #heard = new ExtensionMessage();
 
   constructor(options: ReplicaOptions) {
     const hash = new FlowHash(options.hashKey[0], options.hashKey[1]);
@@ -101,6 +110,15 @@ export class Replica {
       () => this.sessions,
     );
     this.sessions = options.sessions.map((session, peer) => session(this.expectations.ownerFor(peer)));
+    this.hosts = this.sessions.map((session, peer) => {
+      const { extension } = session;
+      if (extension === undefined) return undefined;
+      const host = new PeerHost(this, peer, session, extension, options.staleMs);
+      extension.attach(host);
+      return host;
+    });
+    this.#ownership = new Ownership(this, this.sessions, this.hosts);
+    this.#repairs = this.sessions.map((session, peer) => new Repair(session, this.hosts[peer]));
     this.#stale = options.sessions.map((_, peer) => new StaleEntries(this.external, peer, options.staleMs));
   }
 
@@ -112,24 +130,40 @@ export class Replica {
       return;
     }
     if (this.#ignored(flow)) return;
-    const slot = this.#store(kind === EVENT_NEW, flow, nowMs);
-    if (slot >= 0) this.#changed(slot);
+    const before = this.internal.count;
+    const slot = this.#store(kind === EVENT_NEW, false, flow, nowMs);
+    if (slot < 0) return;
+    if (this.#ownership.active && this.internal.count > before)
+      this.#ownership.claimed(slot, flow, kind === EVENT_NEW, nowMs);
+    this.#changed(slot);
   }
 
-  /** An entry of a dump of our kernel's table. The peers hear of it only if it tells something new. */
-  kernelEntry(flow: Flow, nowMs: number): Entry {
+  /**
+   * An entry of a dump of our kernel's table. The peers hear of it only if it tells something new, and is not a flow of theirs
+   * ("peers"), which stands in our kernel because it was committed. `claims`: this node has taken over, and all is its own.
+   */
+  kernelEntry(flow: Flow, nowMs: number, claims = false): Entry {
     if (this.#ignored(flow)) return "ignored";
+    if (!claims && this.#ownership.active && this.#ownership.isPeers(flow)) return "peers";
     const before = this.internal.count;
-    const slot = this.#store(false, flow, nowMs);
+    const slot = this.#store(false, true, flow, nowMs);
     if (slot < 0) return "full";
     if (!this.internal.changed) return "known";
+    if (claims && this.#ownership.active && this.internal.count > before)
+      this.#ownership.claimed(slot, flow, true, nowMs);
     this.#changed(slot);
     return this.internal.count > before ? "created" : "updated";
   }
 
-  /** What an entry of our kernel is to the internal cache; the timer does not count. Changes nothing. */
+  /** What an entry of our kernel is to the internal cache; the timer does not count. A peer's flow is ignored. Changes nothing. */
   compareEntry(flow: Flow): "ignored" | Comparison {
-    return this.#filter.ignores(flow.words) ? "ignored" : this.internal.compare(flow);
+    const ignored = this.#filter.ignores(flow.words) || (this.#ownership.active && this.#ownership.isPeers(flow));
+    return ignored ? "ignored" : this.internal.compare(flow);
+  }
+
+  /** The whole of our kernel's table was read, and each of its flows found room. */
+  kernelRead(): void {
+    for (const { dirt } of this.sessions) dirt.settle("internal-full");
   }
 
   /** The flow in `slot` of the internal cache is no more in the kernel. */
@@ -158,12 +192,31 @@ export class Replica {
     }
   }
 
+  /** What is known of the equality of our internal cache and the peer's external one. */
+  proof(peer: number): Proof {
+    return this.hosts[peer]?.proof ?? NO_PROOF;
+  }
+
+  /** The same of the peer's internal cache and our external one: whether we hold all that it has. */
+  held(peer: number): Proof {
+    return this.hosts[peer]?.held ?? NO_PROOF;
+  }
+
+  /** Compares with the peer as soon as may be; `proof` then says what came of it. */
+  prove(peer: number): void {
+    this.hosts[peer]?.prove();
+  }
+
   tick(nowMs: number): void {
+    this.#ownership.tick(nowMs);
+    const hasRoom = this.external.count < this.internal.flowsMax;
     for (let peer = 0; peer < this.sessions.length; peer++) {
       const session = this.sessions[peer];
       session.tick(nowMs);
       const { requests, requestsAnswered } = session;
       this.counters.cache.externalStale += this.#stale[peer].tick(requests, requestsAnswered, nowMs);
+      this.#repairs[peer].tick(hasRoom, nowMs);
+      this.hosts[peer]?.tick(nowMs);
     }
     this.expectations.tick(nowMs);
   }
@@ -177,14 +230,14 @@ export class Replica {
 
   /** Fills datagrams with what this peer must hear; true while more waits than `out` has room for. */
   transmit(peer: number, out: Outbound, nowMs: number): boolean {
-    while (this.#datagramFor(this.sessions[peer], out, nowMs)) if (out.room < 2) return true;
-    return false;
+    return this.#datagrams.fill(peer, out, nowMs);
   }
 
   /** Empties the internal caches, silently: the peers keep what they have. How many flows there were. */
   flushInternal(): number {
     const flows = this.internal.count;
     for (const session of this.sessions) session.retain(() => false);
+    for (const host of this.hosts) host?.flushed();
     this.internal.clear();
     this.expectations.internal.clear();
     return flows;
@@ -207,21 +260,27 @@ export class Replica {
   }
 
   /** Slot of the flow, or -1: the cache is full, also of dead flows that a peer still has to hear of. */
-  #store(isNew: boolean, flow: Flow, nowMs: number): number {
-    let slot = isNew ? this.internal.create(flow, nowMs) : this.internal.upsert(flow, nowMs);
+  #store(isNew: boolean, isWhole: boolean, flow: Flow, nowMs: number): number {
+    let slot = isNew ? this.internal.create(flow, nowMs) : this.internal.upsert(flow, nowMs, isWhole);
     if (slot < 0 && this.internal.deadCount > 0) {
-      this.#forgetDead();
-      slot = isNew ? this.internal.create(flow, nowMs) : this.internal.upsert(flow, nowMs);
+      this.#forgetDead(nowMs);
+      slot = isNew ? this.internal.create(flow, nowMs) : this.internal.upsert(flow, nowMs, isWhole);
     }
-    if (slot < 0) this.counters.cache.internalFull++;
+    if (slot < 0) {
+      this.counters.cache.internalFull++;
+      for (const { dirt } of this.sessions) dirt.mark("internal-full", nowMs);
+    }
     return slot;
   }
 
   /** Room for the living: a peer that was away too long is not told any more which flows ended. */
-  #forgetDead(): void {
-    for (const session of this.sessions)
+  #forgetDead(nowMs: number): void {
+    for (const session of this.sessions) {
+      session.dirt.mark("destroys-forgotten", nowMs);
       session.retain((slot) => this.expectations.isOurs(slot) || this.internal.lifeOf(slot) !== DEAD);
+    }
     for (let slot = this.internal.nextDead(0); slot >= 0; slot = this.internal.nextDead(slot + 1)) {
+      for (const host of this.hosts) host?.told.forget(slot);
       this.internal.drop(slot);
       this.counters.cache.destroysForgotten++;
     }
@@ -237,7 +296,11 @@ export class Replica {
     wire.messages++;
     const type = headerType(view, at);
     const seq = headerSeq(view, at);
-    const extended = session.extended === true;
+    if (type === EXT && session.extension !== undefined) {
+      this.#extension(session, session.extension, view, at, bytes, nowMs);
+      return;
+    }
+    const { extended } = session;
     let expectation: Expectation | undefined;
     let decoded: Decoded = "ok";
     if (type <= CT_DESTROY) decoded = decodeFlow(view, at, bytes, this.#received, extended);
@@ -263,68 +326,35 @@ export class Replica {
     else if (type !== CTL) this.#learn(type, peer, nowMs);
   }
 
+  #extension(session: Session, port: ExtensionPort, view: DataView, at: number, bytes: number, nowMs: number): void {
+    const wire = this.counters.wire;
+    const seq = headerSeq(view, at);
+    const message = this.#heard;
+    const decoded = decodeExtension(view, at, bytes, message);
+    if (decoded === "badPayload") {
+      wire.badPayload++;
+      session.unreadable(seq, nowMs);
+      return;
+    }
+    const verdict = port.receive(decoded === "ok" ? message : null, headerFlags(view, at), seq, nowMs);
+    if (verdict !== "deliver") wire[verdict]++;
+    else if (decoded === "ok") wire.extensionsReceived++;
+    else wire.extensionsUnknown++;
+  }
+
   #learn(type: number, peer: number, nowMs: number): void {
     const cache = this.counters.cache;
     this.counters.wire.flowsReceived++;
+    if (type !== CT_DESTROY && this.#ownership.active) this.#ownership.heard(this.#received, peer);
     if (type === CT_DESTROY) {
-      if (!this.external.destroy(this.#received)) cache.externalUnknown++;
+      if (!this.external.destroy(this.#received, peer)) cache.externalUnknown++;
     } else if (
       type === CT_NEW
         ? !this.external.create(this.#received, nowMs, peer)
         : !this.external.update(this.#received, nowMs, peer)
     ) {
       cache.externalFull++;
+      this.sessions[peer].dirt.mark("external-full", nowMs);
     }
-  }
-
-  /** Fills one datagram; false when there is nothing to say to this peer. */
-  #datagramFor(session: Session, out: Outbound, nowMs: number): boolean {
-    const { payloadMax } = out;
-    const messageMax = session.extended === true ? EXTENDED_MESSAGE_MAX_BYTES : MESSAGE_MAX_BYTES;
-    let at = -1;
-    let used = 0;
-    // Whether a message fits is known once it is written. The last datagram takes only what fits whatever its length.
-    while (out.room > 1 || (at >= 0 && used + messageMax <= payloadMax)) {
-      const sending = session.transmit(nowMs);
-      if (sending === "nothing") break;
-      if (at < 0) at = out.open();
-      const bytes =
-        sending === "data" ? this.#putFlow(session, out, at + used, nowMs) : this.#putControl(session, out, at + used);
-      if (used + bytes > payloadMax && used > 0) {
-        out.close(used);
-        const from = at + used;
-        at = out.open();
-        out.bytes.copyWithin(at, from, from + bytes);
-        used = 0;
-      }
-      used += bytes;
-    }
-    if (at >= 0) out.close(used);
-    return at >= 0;
-  }
-
-  #putFlow(session: Session, out: Outbound, at: number, nowMs: number): number {
-    const { seq, flags, slot } = session.outgoing;
-    if (this.expectations.isOurs(slot)) {
-      const bytes = this.expectations.put(slot, out.view, at, nowMs, session.extended === true);
-      putHeader(out.view, at, this.expectations.type, flags, bytes, seq);
-      return bytes;
-    }
-    this.internal.read(slot, this.#sent, nowMs);
-    const life = this.internal.lifeOf(slot);
-    const type = life === DEAD ? CT_DESTROY : life === FRESH ? CT_NEW : CT_UPDATE;
-    const bytes = encodeFlow(this.#sent, out.view, at, false, session.extended === true);
-    putHeader(out.view, at, type, flags, bytes, seq);
-    this.counters.wire.flowsSent++;
-    return bytes;
-  }
-
-  #putControl(session: Session, out: Outbound, at: number): number {
-    const { seq, flags, from, to } = session.outgoing;
-    const bytes = flags & FLAG_ALIVE ? HEADER_BYTES : CONTROL_BYTES;
-    putHeader(out.view, at, CTL, flags, bytes, seq);
-    if (bytes === CONTROL_BYTES) putRange(out.view, at, from, to);
-    this.counters.wire.controlsSent++;
-    return bytes;
   }
 }

@@ -2,7 +2,7 @@
 import { AddressFilter } from "../src/filter/address-filter.ts";
 import { Flow } from "../src/flow/flow.ts";
 import { Replica } from "../src/replica.ts";
-import { Ftfw } from "../src/sync/ftfw.ts";
+import { Ftfw, type FtfwLimits } from "../src/sync/ftfw.ts";
 import { keyOf } from "./make-flow.ts";
 import { type Bytes, Datagrams, viewOf } from "./outbound.ts";
 
@@ -14,15 +14,17 @@ export class Node {
   readonly replica: Replica;
   nowMs = 1_000_000;
 
-  constructor(firstSeq: number, flowsMax = 16) {
-    const limits = { resendQueue: 64, inFlightMax: 64, ackWindow: 300 };
+  /** `epoch`: this life of a node on a sealed channel; without one the channel is open. */
+  constructor(firstSeq: number, flowsMax = 16, epoch?: number, others: Partial<FtfwLimits> = {}) {
+    const limits = { resendQueue: 64, inFlightMax: 64, ackWindow: 300, ...others };
+    const extension = epoch === undefined ? undefined : { epoch: { high: 1, low: epoch } };
     this.replica = new Replica({
       flowsMax,
       expectationsMax: 8,
       filter: this.filter,
       staleMs: 60_000,
       hashKey: [1, 2],
-      sessions: [(owner) => new Ftfw(limits, firstSeq, owner)],
+      sessions: [(owner) => new Ftfw(limits, firstSeq, owner, extension)],
     });
   }
 
@@ -67,6 +69,13 @@ export function talk(a: Node, b: Node, laterMs = 0): void {
     a.hears(...answered);
     [said, answered] = [a.says(), b.says()];
   }
+}
+
+/** Two nodes of a sealed channel that know each other. */
+export function extendedPair(flowsMax = 16): [Node, Node] {
+  const nodes: [Node, Node] = [new Node(1_000, flowsMax, 11), new Node(5_000, flowsMax, 22)];
+  for (let i = 0; i < 4; i++) talk(...nodes, 1_000);
+  return nodes;
 }
 
 /** Two nodes after their handshake. */

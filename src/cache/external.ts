@@ -8,6 +8,7 @@
 import { Flow, HAS, HAS_TIMEOUT, TIMEOUT } from "../flow/flow.ts";
 import { overlay } from "../flow/merge.ts";
 import { completeReply } from "../flow/reply.ts";
+import type { Digest } from "./digest.ts";
 import { FlowTable } from "./flow-table.ts";
 import type { FlowHash } from "./hash.ts";
 import { remainingSeconds } from "./remaining.ts";
@@ -23,6 +24,8 @@ export class ExternalCache {
   readonly #roundOf: Uint8Array;
   /** The round of each peer. After 255 it starts over: a flow of an old round may then pass for one of this. */
   readonly #rounds = new Uint8Array(PEERS_MAX);
+  /** Digest of each peer's flows, where there is one. */
+  readonly #digests: (Digest | undefined)[] = [];
   readonly #scratch = new Flow();
 
   constructor(flowsMax: number, hash: FlowHash) {
@@ -48,7 +51,7 @@ export class ExternalCache {
     if (slot < 0) return false;
     if (!this.#table.placed) this.#table.write(slot, flow.words);
     this.#createdSeconds[slot] = nowMs / 1000;
-    this.#told(slot, peer, nowMs);
+    this.#told(slot, flow.words, peer, nowMs);
     return true;
   }
 
@@ -61,24 +64,31 @@ export class ExternalCache {
     overlay(known.words, flow.words);
     completeReply(known.words);
     this.#table.write(slot, known.words);
-    this.#told(slot, peer, nowMs);
+    this.#told(slot, known.words, peer, nowMs);
     return true;
   }
 
-  /** False when the flow is not in the cache. */
-  destroy(flow: Flow): boolean {
+  /** False when the flow is not in the cache, or is what another peer told of since, if this one knows whose a flow is. */
+  destroy(flow: Flow, peer = 0): boolean {
     const slot = this.#table.find(flow.words);
-    if (slot < 0) return false;
-    this.#table.remove(slot);
+    if (slot < 0 || (this.#peerOf[slot] !== peer && this.#digests[peer] !== undefined)) return false;
+    this.remove(slot);
     return true;
   }
 
   remove(slot: number): void {
+    this.#digests[this.#peerOf[slot]]?.forget(slot);
     this.#table.remove(slot);
   }
 
   clear(): void {
     this.#table.clear();
+    for (const digest of this.#digests) digest?.clear();
+  }
+
+  /** From now on `digest` counts the flows that this peer tells of. */
+  watch(peer: number, digest: Digest): void {
+    this.#digests[peer] = digest;
   }
 
   ageSeconds(slot: number, nowMs: number): number {
@@ -96,6 +106,11 @@ export class ExternalCache {
   /** The first used slot from `from` on, or -1. */
   nextLive(from: number): number {
     return this.#table.nextUsed(from);
+  }
+
+  /** The peer that told of the flow in `slot` last. */
+  peerOf(slot: number): number {
+    return this.#peerOf[slot];
   }
 
   isUsed(slot: number): boolean {
@@ -117,7 +132,11 @@ export class ExternalCache {
     return this.#peerOf[slot] === peer && this.#roundOf[slot] !== this.#rounds[peer] && this.#table.isUsed(slot);
   }
 
-  #told(slot: number, peer: number, nowMs: number): void {
+  #told(slot: number, words: Uint32Array, peer: number, nowMs: number): void {
+    if (this.#digests.length > 0) {
+      if (this.#peerOf[slot] !== peer) this.#digests[this.#peerOf[slot]]?.forget(slot);
+      this.#digests[peer]?.set(slot, words);
+    }
     this.#updatedSeconds[slot] = nowMs / 1000;
     this.#peerOf[slot] = peer;
     this.#roundOf[slot] = this.#rounds[peer];

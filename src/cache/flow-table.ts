@@ -37,6 +37,7 @@ const WORDS = 16;
 const STATE_WORDS = 7; // HAS … VTAG_REPLY, in the order of `Flow`
 const AT_REPLY_PORTS = 6;
 const AT_STATE = 7;
+const AT_TIMEOUT = 9;
 const AT_RARE = 14;
 const AT_HASH = 15;
 
@@ -151,6 +152,11 @@ export class FlowTable {
       const from = (rare - 1) * RARE_WORDS;
       for (let i = 0; i < RARE_WORDS; i++) words[RARE_FROM + i] = this.#rare.words[from + i];
     }
+  }
+
+  /** Timeout of the flow in `slot` in seconds, 0 when there is none. */
+  timeoutOf(slot: number): number {
+    return this.#slots.words[slot * WORDS + AT_TIMEOUT];
   }
 
   remove(slot: number): void {

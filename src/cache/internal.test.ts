@@ -2,14 +2,18 @@ import { describe, expect, test } from "bun:test";
 import { bare, give, makeFlow } from "../../test/make-flow.ts";
 import {
   Flow,
+  HAS,
+  HAS_HELPER,
   HAS_LABELS,
   HAS_MARK,
   HAS_STATE,
   HAS_STATUS,
   HAS_TIMEOUT,
+  HELPER,
   INFO,
   LABELS,
   MARK,
+  REPLY_DST,
   STATUS,
   TIMEOUT,
 } from "../flow/flow.ts";
@@ -171,6 +175,28 @@ describe("what an update changed", () => {
     expect([...flow.words.slice(LABELS, LABELS + 4)]).toEqual([0, 0, 0, 0]);
     cache.ownerFor(0).release(slot);
     expect(cache.lifeOf(slot)).toBe(ALIVE);
+  });
+
+  test("what is absent from an entry of a dump is gone, and the flow fresh: it may be another one under the same tuple", () => {
+    const { cache, slot } = known();
+    cache.upsert(give(bare(makeFlow()), HAS_HELPER, HELPER, 0x66747000), NOW_MS);
+    cache.ownerFor(0).release(slot);
+    cache.upsert(give(bare(makeFlow()), HAS_STATUS, STATUS, 4), NOW_MS, true);
+    expect([cache.changed, cache.lifeOf(slot)]).toEqual([true, FRESH]);
+    const { words } = read(cache, slot);
+    expect([words[MARK], words[LABELS], words[HELPER], words[HAS] & (HAS_LABELS | HAS_HELPER)]).toEqual([0, 0, 0, 0]);
+    expect([words[INFO], words[STATUS]]).toEqual([3, 4]); // An entry that is offloaded to a flowtable names no state.
+    cache.ownerFor(0).release(slot);
+    cache.upsert(give(bare(makeFlow()), HAS_STATUS, STATUS, 4), NOW_MS, true);
+    expect([cache.changed, cache.lifeOf(slot)]).toEqual([false, ALIVE]);
+  });
+
+  test("an entry of a dump that is translated otherwise is another flow, told as new", () => {
+    const { cache, slot } = known();
+    const entry = makeFlow();
+    entry.words[REPLY_DST] = 0xcb007101;
+    cache.upsert(entry, NOW_MS, true);
+    expect([cache.changed, cache.lifeOf(slot)]).toEqual([true, FRESH]);
   });
 });
 

@@ -14,8 +14,8 @@
  * cached timer where it went too far astray (`timer-drift.ts`); `takeMoved` then names the flows of which a peer believes
  * a wrong timer since.
  */
-import { FLOW_WORDS, Flow, HAS, HAS_TIMEOUT, LABELS, REPLY_SRC, TIMEOUT } from "../flow/flow.ts";
-import { overlay } from "../flow/merge.ts";
+import { FLOW_WORDS, Flow, HAS, HAS_TIMEOUT, REPLY_SRC, TIMEOUT } from "../flow/flow.ts";
+import { hasLost, leaveUnnamed, overlay } from "../flow/merge.ts";
 import type { SlotOwner } from "../sync/session.ts";
 import { FlowTable } from "./flow-table.ts";
 import type { FlowHash } from "./hash.ts";
@@ -93,8 +93,11 @@ export class InternalCache {
     return slot;
   }
 
-  /** A flow was seen: what the message carries is laid over what was known. Slot, or -1 when the cache is full. */
-  upsert(flow: Flow, nowMs: number): number {
+  /**
+   * A flow was seen: what the message carries is laid over what was known. `isWhole`: it is an entry of a dump, which names
+   * all that the flow has (D-008). Slot, or -1 when the cache is full.
+   */
+  upsert(flow: Flow, nowMs: number, isWhole = false): number {
     const slot = this.#table.place(flow.words);
     if (slot < 0) return -1;
     if (this.#table.placed || this.#life[slot] === DEAD) {
@@ -106,9 +109,10 @@ export class InternalCache {
     this.#table.read(slot, known);
     this.#before.set(known.words);
     overlay(known.words, flow.words);
+    if (isWhole) leaveUnnamed(known.words, flow.words[HAS]);
     this.changed = !sameButTimeout(known.words, this.#before);
     this.#table.write(slot, known.words);
-    if (this.changed && lostLabels(this.#before, known.words)) {
+    if (this.changed && hasLost(this.#before, known.words)) {
       this.#life[slot] = FRESH;
       this.#holders[slot] = this.#peers;
     }
@@ -117,6 +121,11 @@ export class InternalCache {
     return slot;
   }
   readonly #before = new Uint32Array(FLOW_WORDS);
+
+  /** More is known of the flow in `slot` than its first event said. */
+  rewrite(slot: number, flow: Flow): void {
+    this.#table.write(slot, flow.words);
+  }
 
   /** The flow ended. It stays, dead, until every peer has been told; without peers it is gone at once. */
   kill(slot: number): void {
@@ -137,6 +146,13 @@ export class InternalCache {
       nextLive: (from) => this.nextLive(from),
       release: (slot) => this.#release(slot, 1 << peer),
     };
+  }
+
+  /** The peer does not know the flow in `slot` as it is: it is announced as new again. */
+  renew(slot: number, peer: number): void {
+    if (this.#life[slot] === DEAD) return;
+    this.#life[slot] = FRESH;
+    this.#holders[slot] |= 1 << peer;
   }
 
   /** One peer knows the newest state of the flow in `slot`. */
@@ -170,6 +186,21 @@ export class InternalCache {
 
   ageSeconds(slot: number, nowMs: number): number {
     return Math.max(0, Math.floor(nowMs / 1000) - this.#createdSeconds[slot]);
+  }
+
+  /** When the flow's timer runs out, in seconds of the clock, by what the kernel reported last; 0 when it has none. */
+  expiresSeconds(slot: number): number {
+    const timeoutSeconds = this.#table.timeoutOf(slot);
+    return timeoutSeconds === 0 ? 0 : this.#updatedSeconds[slot] + timeoutSeconds;
+  }
+
+  isUsed(slot: number): boolean {
+    return this.#table.isUsed(slot);
+  }
+
+  /** One past the highest slot in use. */
+  get slotsEnd(): number {
+    return this.#table.end;
   }
 
   /** Unpacks the flow, its timeout lessened by the time since the kernel reported it. */
@@ -262,11 +293,6 @@ export class InternalCache {
     return slot;
   }
 }
-
-/** An update cannot say that there are no labels any more; CT_NEW can. */
-const lostLabels = (before: Uint32Array, after: Uint32Array): boolean =>
-  (before[LABELS] | before[LABELS + 1] | before[LABELS + 2] | before[LABELS + 3]) !== 0 &&
-  (after[LABELS] | after[LABELS + 1] | after[LABELS + 2] | after[LABELS + 3]) === 0;
 
 /** Values alone count: a mark of 0 that a dump names and an event leaves out is the same mark. */
 function sameButTimeout(a: Uint32Array, b: Uint32Array): boolean {

@@ -14,8 +14,8 @@ export const EXPECTATIONS_MAX = 16_384;
 /** Messages kept for the peer until it acknowledges them. */
 export const RESEND_QUEUE_MESSAGES: Limit = { min: 16, max: 16_777_216, standard: 131_072 };
 
-/** Messages received before an acknowledgement is due, however busy the link. */
-export const ACK_WINDOW_MESSAGES: Limit = { min: 1, max: 65_535, standard: 300 };
+/** Messages received before an acknowledgement is due, however busy the link; with 1, two nodes would acknowledge for ever. */
+export const ACK_WINDOW_MESSAGES: Limit = { min: 2, max: 65_535, standard: 300 };
 
 /**
  * What `reset-timers` shortens the kernel's timers to, and how long flows are kept that a peer does not name any more when

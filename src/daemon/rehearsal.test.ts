@@ -16,17 +16,23 @@ class CountingCommit implements RehearsedCommit {
   }
 }
 
-test("comes to its end in many slices, and leaves nothing of its commits behind any of them", () => {
-  const commit = new CountingCommit();
-  const rehearsal = rehearse(commit);
-  let slices = 0;
-  let step = rehearsal.next();
-  for (; !step.done; step = rehearsal.next()) {
-    slices++;
+test.each([
+  ["an open", false],
+  ["a sealed", true],
+])(
+  "of %s channel comes to its end in many slices, and leaves nothing of its commits behind any of them",
+  (_, isSealed) => {
+    const commit = new CountingCommit();
+    const rehearsal = rehearse(commit, isSealed);
+    let slices = 0;
+    let step = rehearsal.next();
+    for (; !step.done; step = rehearsal.next()) {
+      slices++;
+      expect(commit.waiting).toBe(0);
+    }
+    expect(slices).toBeGreaterThan(10);
+    expect(step.value.ok && step.value.value).toBeGreaterThan(10_000);
     expect(commit.waiting).toBe(0);
-  }
-  expect(slices).toBeGreaterThan(10);
-  expect(step.value.ok && step.value.value).toBeGreaterThan(10_000);
-  expect(commit.waiting).toBe(0);
-  expect(commit.added).toBeGreaterThan(10_000);
-});
+    expect(commit.added).toBeGreaterThan(10_000);
+  },
+);

@@ -37,9 +37,9 @@ const TCP_ESTABLISHED = 3;
 /** What is rehearsed of the daemon's own commit: nothing is sent of it. */
 export type RehearsedCommit = Pick<KernelCommit, "add" | "hasRoom" | "discard">;
 
-/** How many messages of flows arrived. */
-export function* rehearse(commit: RehearsedCommit): Job<number> {
-  const pair = new RehearsedPair(commit);
+/** `isSealed`: as between two ctsync nodes on a sealed channel. How many messages of flows arrived. */
+export function* rehearse(commit: RehearsedCommit, isSealed = false): Job<number> {
+  const pair = new RehearsedPair(commit, isSealed);
   for (let round = 0; round < ROUNDS; round++) {
     const perLook = round < ROUNDS_INTERPRETED ? FLOWS_PER_LOOK : FLOWS_PER_LOOK_LATER;
     for (const kind of [EVENT_NEW, EVENT_UPDATE, EVENT_DESTROY]) {
@@ -60,19 +60,22 @@ export function* rehearse(commit: RehearsedCommit): Job<number> {
 }
 
 class RehearsedPair {
-  readonly #primary = rehearsedReplica(1);
-  readonly #backup = rehearsedReplica(1_000_000);
+  readonly #primary: Replica;
+  readonly #backup: Replica;
   readonly #datagrams = new MemoryOutbound();
   readonly #writer = new MessageWriter(MESSAGE_BYTES_MAX);
   readonly #flow = new f.Flow();
   readonly #read = new f.Flow();
   readonly #commit: RehearsedCommit;
-  #plan = new CommitPlan(this.#backup.external);
+  #plan: CommitPlan;
   #nowMs = 0;
   charactersPrinted = 0;
 
-  constructor(commit: RehearsedCommit) {
+  constructor(commit: RehearsedCommit, isSealed: boolean) {
     this.#commit = commit;
+    this.#primary = rehearsedReplica(1, isSealed);
+    this.#backup = rehearsedReplica(1_000_000, isSealed);
+    this.#plan = new CommitPlan(this.#backup.external);
     for (let i = 0; i < 4; i++) this.exchange(1_000); // The two greet each other.
   }
 
@@ -122,14 +125,15 @@ class RehearsedPair {
   }
 }
 
-function rehearsedReplica(firstSeq: number): Replica {
+function rehearsedReplica(firstSeq: number, isSealed: boolean): Replica {
   const limits = { resendQueue: 2 * FLOWS, inFlightMax: FLOWS, ackWindow: 64 };
+  const extension = isSealed ? { epoch: { high: 0, low: firstSeq } } : undefined;
   return new Replica({
     flowsMax: FLOWS,
     staleMs: 60_000,
     filter: new AddressFilter([]),
     hashKey: [1, 2],
-    sessions: [(owner) => new Ftfw(limits, firstSeq, owner)],
+    sessions: [(owner) => new Ftfw(limits, firstSeq, owner, extension)],
   });
 }
 

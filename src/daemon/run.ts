@@ -199,13 +199,19 @@ function makeReplica(config: Config, filter: AddressFilter): Replica {
   const key = new Uint32Array(new Uint8Array(randomBytes(8)).buffer);
   const limits = { ...config.sync, inFlightMax: Math.min(IN_FLIGHT_MAX, config.sync.resendQueue / 2) };
   const firstSeq = firstSequence(Date.now());
+  const [high, low] = new Uint32Array(new Uint8Array(randomBytes(8)).buffer);
+  const epoch = { high: high || 1, low };
   return new Replica({
     flowsMax: config.sync.flowsMax,
     expectationsMax: EXPECTATIONS_MAX,
     staleMs: config.sync.purgeTimeoutSeconds * 1_000,
     filter,
     hashKey: [key[0], key[1]],
-    sessions: config.links.map(() => (owner: SlotOwner) => new Ftfw(limits, firstSeq, owner)),
+    // Whoever has the key is a ctsync node.
+    sessions: config.links.map(({ keyFile }) => {
+      const extension = keyFile === "" ? undefined : { epoch };
+      return (owner: SlotOwner) => new Ftfw(limits, firstSeq, owner, extension);
+    }),
   });
 }
 
@@ -241,7 +247,12 @@ function readKernel(node: Node, systemd: Systemd): void {
       `read ${result.value.read} flows from the kernel, ${node.replica.internal.count} of them to replicate`,
     );
     systemd.ready();
-    void node.jobs.addIdle(rehearse(node.commit));
+    void node.jobs.addIdle(
+      rehearse(
+        node.commit,
+        node.links.some((link) => link.sealed),
+      ),
+    );
     const { auditSeconds } = node.config.sync;
     if (auditSeconds > 0)
       node.jobs.addIdle(audit(node, auditSeconds * 1_000)).catch((error: unknown) => {

@@ -1,5 +1,6 @@
 /** The daemon's state as `ctsync status` shows it. */
 import type { AuditReport, Counters, PeerReport, StatusReport } from "../report.ts";
+import type { DirtyReason } from "../sync/dirt.ts";
 import { VERSION } from "../version.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Node } from "./node.ts";
@@ -77,10 +78,21 @@ function peerReport(node: Node, nowMs: number): PeerReport {
   };
 }
 
+const DIRTY: Readonly<Record<DirtyReason, string>> = {
+  "internal-full": "flows of the kernel found no room here (sync.flows_max), so the peer is not told of them",
+  "external-full": "flows of the peer found no room here (sync.flows_max)",
+  "peer-full": "the peer has no room for all flows of this node (its sync.flows_max)",
+  "destroys-forgotten": "flows ended while the peer was away, and there was no room to remember which",
+  "control-dropped":
+    "control messages found no room (sync.resend_queue), and what they were about is being made up for",
+};
+
 /** What the peer is known to lack, or to hold wrongly. */
 function dirtyReason({ state, replica }: Node, peer: number): string | null {
   if (state.suspect) return "events of the kernel were lost, and its table is being read again";
   if (!replica.sessions[peer].bulkDone) return "the peer has not acknowledged all yet that it is sent as a whole";
+  const { dirty } = replica.sessions[peer];
+  if (dirty !== null) return DIRTY[dirty];
   const { supported, differing } = proofOf(replica, peer);
   if (supported && differing > 0) return `${differing} parts of the peer's table differed at the last comparison`;
   return null;
@@ -114,6 +126,7 @@ function counters(node: Node): Counters {
     audit: { ...node.audit.counters },
     wire: { ...replica.counters.wire },
     peer: { ...replica.sessions[0].counters },
+    proof: { ...replica.counters.proof },
     link: { ...link.counters, dropped: link.channel?.drops ?? 0 },
   };
 }

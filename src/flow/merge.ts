@@ -82,3 +82,36 @@ function overlayRare(target: Uint32Array, update: Uint32Array, has: number): voi
 function copyWords(target: Uint32Array, source: Uint32Array, from: number, to: number): void {
   for (let i = from; i < to; i++) target[i] = source[i];
 }
+
+/** Attributes that only a flow which has them names: first word, one past the last, HAS bits. */
+const OPTIONAL = [
+  [LABELS, HELPER, HAS_LABELS],
+  [HELPER, MASTER_PROTO, HAS_HELPER],
+  [MASTER_PROTO, SEQADJ, HAS_MASTER | HAS_MASTER_PORTS],
+  [SEQADJ, SYNPROXY, HAS_SEQADJ],
+  [SYNPROXY, SYNPROXY + 3, HAS_SYNPROXY],
+] as const;
+
+/** `target` loses what a message that tells all of a flow, with these HAS bits, does not name. */
+export function leaveUnnamed(target: Uint32Array, has: number): void {
+  if ((has & HAS_MARK) === 0) target[MARK] = 0;
+  if ((target[HAS] & ~has & HAS_RARE) === 0) return;
+  for (const [from, end, bits] of OPTIONAL) {
+    if ((has & bits) !== 0) continue;
+    target.fill(0, from, end);
+    target[HAS] &= ~bits;
+  }
+}
+
+/** Whether a flow that was `before` is now without something, or translated otherwise: no update can say that (CT_NEW can). */
+export function hasLost(before: Uint32Array, after: Uint32Array): boolean {
+  for (let i = REPLY_SRC; i <= REPLY_PORTS; i++) if (before[i] !== after[i]) return true;
+  if ((before[HAS] & HAS_RARE) === 0) return false;
+  for (const [from, end] of OPTIONAL) if (isAny(before, from, end) && !isAny(after, from, end)) return true;
+  return false;
+}
+
+function isAny(words: Uint32Array, from: number, end: number): boolean {
+  for (let i = from; i < end; i++) if (words[i] !== 0) return true;
+  return false;
+}

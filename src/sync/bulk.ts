@@ -15,6 +15,9 @@ export class Bulk {
   #cursor = 0;
   #position = 0;
   #endSeq = 0;
+  /** Bulks begun so far, and flows that this one has named. */
+  number = 0;
+  sent = 0;
 
   get running(): boolean {
     return this.#phase === "sending";
@@ -28,6 +31,8 @@ export class Bulk {
   begin(): void {
     this.#phase = "sending";
     this.#cursor = 0;
+    this.number++;
+    this.sent = 0;
   }
 
   /** The next slot to send, or -1. Asked only when no changed flow waits. */
@@ -38,7 +43,7 @@ export class Bulk {
     if (slot < 0) {
       this.#phase = "draining";
       this.#position = 0;
-    }
+    } else this.sent++;
     return slot;
   }
 

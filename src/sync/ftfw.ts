@@ -6,6 +6,7 @@
  * begun a new life: it is sent every flow, and asked for every flow (D-004).
  * Source: conntrackd's synchronisation protocol, version 1, section 13; where we go beyond it, DECISIONS.md says why.
  */
+import { EXT } from "../wire/extension.ts";
 import {
   CTL,
   EXP_DESTROY,
@@ -16,12 +17,24 @@ import {
   FLAG_NACK,
   FLAG_RESYNC,
 } from "../wire/header.ts";
+import { Dirt, type DirtyReason } from "./dirt.ts";
+import { Extended, type Extension } from "./extended.ts";
 import { HeldAcks } from "./held-acks.ts";
 import { Lag } from "./lag.ts";
 import { Receiver } from "./receiver.ts";
 import { Sender, type SenderLimits } from "./sender.ts";
 import { isBefore } from "./serial.ts";
-import type { Outgoing, PeerState, Sending, Session, SlotOwner, Verdict } from "./session.ts";
+import type {
+  BulkProgress,
+  Epoch,
+  NodeRole,
+  Outgoing,
+  PeerState,
+  Sending,
+  Session,
+  SlotOwner,
+  Verdict,
+} from "./session.ts";
 
 /** Silence after which we say that we are alive. */
 const HEARTBEAT_MS = 1_000;
@@ -41,8 +54,10 @@ export class Ftfw implements Session {
   readonly #owner: SlotOwner;
   readonly #sender: Sender;
   readonly #receiver: Receiver;
+  readonly dirt = new Dirt();
   readonly #held = new HeldAcks();
   readonly #lag = new Lag();
+  readonly extension: Extended | undefined;
   #hello: "init" | "say" | "done" = "init";
   #oweHelloBack = false;
   /** The last message of the peer said HELLO; nothing heard yet counts as that. */
@@ -51,15 +66,49 @@ export class Ftfw implements Session {
   #requests = 0;
   #requestsAnswered = 0;
   #droppedBefore = 0;
+  #droppedSeen = 0;
   #heardMs = Number.NEGATIVE_INFINITY;
   #flowHeardMs = Number.NEGATIVE_INFINITY;
   #sentMs = Number.NEGATIVE_INFINITY;
   #progressMs = 0;
 
-  constructor(limits: FtfwLimits, firstSeq: number, owner: SlotOwner) {
+  /** `extension`: the channel is sealed, so the peer is a ctsync node. */
+  constructor(limits: FtfwLimits, firstSeq: number, owner: SlotOwner, extension?: Extension) {
     this.#owner = owner;
     this.#sender = new Sender(limits, firstSeq, owner);
     this.#receiver = new Receiver(limits.ackWindow, (flags, from, to) => this.#sender.ask(flags, from, to));
+    if (extension === undefined) return;
+    this.extension = new Extended(extension, {
+      sender: this.#sender,
+      receiver: this.#receiver,
+      receive: (type, flags, seq, from, to, nowMs) => this.receive(type, flags, seq, from, to, nowMs),
+      dirt: this.dirt,
+      newLife: () => this.#newLife(false),
+    });
+  }
+
+  get extended(): boolean {
+    return this.extension !== undefined;
+  }
+
+  get dirty(): DirtyReason | null {
+    return this.dirt.reason;
+  }
+
+  get peerCapabilities(): number {
+    return this.extension?.acquaintance.capabilities ?? 0;
+  }
+
+  get peerEpoch(): Epoch | null {
+    return this.extension?.acquaintance.epoch ?? null;
+  }
+
+  get peerRole(): NodeRole {
+    return this.extension?.acquaintance.role ?? "unknown";
+  }
+
+  get bulkProgress(): BulkProgress | null {
+    return this.extension?.acquaintance.bulk ?? null;
   }
 
   get counters(): Readonly<Record<string, number>> {
@@ -114,6 +163,7 @@ export class Ftfw implements Session {
   request(): void {
     this.#requests++;
     this.#droppedBefore = this.#dropped;
+    this.extension?.acquaintance.asking();
     if (this.#hello === "done") this.#sender.ask(FLAG_RESYNC, 0, 0);
     else this.#wantRequest = true;
   }
@@ -124,7 +174,7 @@ export class Ftfw implements Session {
   }
 
   receive(type: number, flags: number, seq: number, from: number, to: number, nowMs: number): Verdict {
-    if (!wellFormed(type, flags, from, to)) return "badHeader";
+    if (!wellFormed(type, flags, from, to, this.extended)) return "badHeader";
     this.#heardMs = nowMs;
     const greets = (flags & FLAG_HELLO) !== 0;
     if (flags & FLAG_HELLO_BACK && this.#hello === "say") this.#handshakeDone();
@@ -132,8 +182,8 @@ export class Ftfw implements Session {
     if (arrival === "late") return "late";
     if (greets) this.#hearHello();
     else this.#peerGreets = false;
-    if (arrival === "astray" && !greets) this.#newLife();
-    if (type !== CTL) this.#flowHeardMs = nowMs;
+    if (arrival === "astray" && !greets) this.#newLife(false);
+    if (type <= EXP_DESTROY) this.#flowHeardMs = nowMs;
     const hold = type === CTL && this.#obey(flags, seq, from, to, nowMs);
     this.#receiver.accept(seq, arrival, hold, nowMs);
     return "deliver";
@@ -144,13 +194,22 @@ export class Ftfw implements Session {
   }
 
   tick(nowMs: number): void {
-    if (this.requestDone && this.#dropped === this.#droppedBefore) this.#requestsAnswered = this.#requests;
+    const answered = this.extension?.acquaintance.answered ?? true;
+    if (this.requestDone && answered && this.#dropped === this.#droppedBefore) this.#requestsAnswered = this.#requests;
+    this.extension?.tick();
+    if (this.#dropped !== this.#droppedSeen) {
+      this.#droppedSeen = this.#dropped;
+      this.dirt.mark("control-dropped", nowMs);
+    }
     this.#releaseHeld();
     this.#lag.look(this.#sender, nowMs);
     this.#unstall(nowMs);
     const answering = nowMs - this.#flowHeardMs < SILENT_MS;
-    this.#counters.overdue +=
-      this.#sender.repeatOverdue(answering, nowMs) + this.#sender.repeatParked(answering, nowMs);
+    const sender = this.#sender;
+    this.#counters.overdue += this.extended
+      ? sender.repeatPassed(answering, nowMs)
+      : sender.repeatOverdue(answering, nowMs);
+    this.#counters.overdue += sender.repeatParked(answering, nowMs);
     if (nowMs >= this.#receiver.ackDueMs) this.#receiver.acknowledge();
     if (this.#sender.hasControl) return;
     const quiet = nowMs - this.#sentMs >= HEARTBEAT_MS;
@@ -159,13 +218,20 @@ export class Ftfw implements Session {
 
   nextDueMs(nowMs: number): number {
     if (this.#sender.hasControl || this.#oweHelloBack) return nowMs;
-    return Math.min(this.#sentMs + HEARTBEAT_MS, this.#receiver.ackDueMs);
+    const extensionDueMs = this.extension?.nextDueMs(nowMs) ?? Number.POSITIVE_INFINITY;
+    return Math.min(this.#sentMs + HEARTBEAT_MS, this.#receiver.ackDueMs, extensionDueMs);
   }
 
   transmit(nowMs: number): Sending {
     this.#releaseHeld();
     const { outgoing } = this;
     const sender = this.#sender;
+    if (!sender.hasControl && this.#hasExtension(nowMs)) {
+      outgoing.seq = sender.pass();
+      outgoing.flags = this.#greeting();
+      this.#sentMs = nowMs;
+      return "extension";
+    }
     let slot = -1;
     if (!sender.hasControl && this.#hello === "done") {
       slot = sender.nextFlow();
@@ -185,6 +251,11 @@ export class Ftfw implements Session {
     outgoing.flags |= this.#greeting();
     this.#sentMs = nowMs;
     return sending;
+  }
+
+  #hasExtension(nowMs: number): boolean {
+    const { extension } = this;
+    return extension?.prepare(this.#hello === "done", nowMs - this.#heardMs <= SILENT_MS, nowMs) ?? false;
   }
 
   /** Control messages that gave way for want of room: a question among them is never answered. */
@@ -207,14 +278,15 @@ export class Ftfw implements Session {
 
   #hearHello(): void {
     this.#oweHelloBack = true;
-    if (!this.#peerGreets && this.#hello === "done") this.#newLife();
+    if (!this.#peerGreets && this.#hello === "done") this.#newLife(true);
     else this.#sender.startOver();
     this.#peerGreets = true;
   }
 
   /** The peer has nothing of ours, and what we know of its flows may be out of date. */
-  #newLife(): void {
+  #newLife(greeted: boolean): void {
     this.#counters.peerRestarts++;
+    this.extension?.reborn(greeted);
     this.#sender.startOver();
     this.#held.clear();
     this.#sender.bulk.begin();
@@ -243,7 +315,8 @@ export class Ftfw implements Session {
   }
 
   #holdAck(seq: number, forBulk: boolean): boolean {
-    return this.#held.hold(seq, this.#sender.data.end, forBulk);
+    // Without room for it an extended peer gets no acknowledgement, and asks again; an early one would be a lie (D-003).
+    return this.#held.hold(seq, this.#sender.data.end, forBulk) || this.extended;
   }
 
   #releaseHeld(): void {
@@ -270,10 +343,10 @@ export class Ftfw implements Session {
  */
 export const firstSequence = (unixMs: number): number => Math.floor(unixMs / 16) >>> 0;
 
-/** A data message with no flags but the greeting's, or a control message that says exactly one thing. */
-function wellFormed(type: number, flags: number, from: number, to: number): boolean {
+/** A data or extension message with no flags but the greeting's, or a control message that says exactly one thing. */
+function wellFormed(type: number, flags: number, from: number, to: number, extended: boolean): boolean {
   const bare = flags & ~(FLAG_HELLO | FLAG_HELLO_BACK);
-  if (type <= EXP_DESTROY) return bare === 0;
+  if (type <= EXP_DESTROY || (extended && type === EXT)) return bare === 0;
   if (type !== CTL) return false;
   if (bare === FLAG_ACK || bare === FLAG_NACK) return !isBefore(to, from);
   return bare === FLAG_RESYNC || bare === FLAG_ALIVE;

@@ -21,6 +21,8 @@ const ASTRAY_MS = 5_000;
 const ASTRAY_MESSAGES = 5;
 /** Greetings further apart than this belong to different lives of the peer. */
 const GREETING_MESSAGES = 1_024;
+/** How far back `unbrokenFrom` lies at most: numbers further apart than 2^31 cannot be compared. */
+const UNBROKEN_MESSAGES = 2 ** 30;
 /** Greetings before the first one heard that may still come late. */
 const GREETINGS_MISSED = 16;
 
@@ -41,6 +43,8 @@ export class Receiver {
   /** The lowest number of this life of the peer that came without HELLO, or -1. */
   #settledFrom = -1;
   ackDueMs = Number.POSITIVE_INFINITY;
+  /** Everything of the peer from this number on was received and understood. */
+  unbrokenFrom = 0;
   /** `lost`: numbers of the peer that a gap named; most return under new numbers. */
   readonly counters = { lost: 0, astray: 0 };
 
@@ -79,6 +83,14 @@ export class Receiver {
     return arrival;
   }
 
+  /** A life of the peer that was not heard of before says HELLO: whatever its number, it is no late greeting. */
+  newLife(): void {
+    this.#greetedFrom = -1;
+    this.#greetedTo = -1;
+    this.#settledFrom = -1;
+    this.#ackStart = -1;
+  }
+
   #isKnownGreeting(seq: number): boolean {
     if (this.#greetedTo < 0 || isBefore(seq, (this.#greetedFrom - GREETINGS_MISSED) >>> 0)) return false;
     return isBefore(seq, this.#settledFrom < 0 ? next(this.#greetedTo) : this.#settledFrom);
@@ -89,7 +101,9 @@ export class Receiver {
    * Any other number changes nothing, as if it had never come.
    */
   unreadable(seq: number, nowMs: number): void {
-    if (this.#lastIn >= 0 && seq === next(this.#lastIn)) this.accept(seq, "in-order", false, nowMs);
+    if (this.#lastIn < 0 || seq !== next(this.#lastIn)) return;
+    this.accept(seq, "in-order", false, nowMs);
+    this.unbrokenFrom = next(seq);
   }
 
   /** A message from the past; unless the peer has sent nothing else for so long that it must be us who are ahead. */
@@ -103,6 +117,10 @@ export class Receiver {
 
   /** `hold`: the message asks for something that is still to be sent, its acknowledgement is the caller's. */
   accept(seq: number, arrival: Arrival, hold: boolean, nowMs: number): void {
+    if (seq !== next(this.#lastIn))
+      this.unbrokenFrom = seq; // A gap, or the first message, or one that is believed as such.
+    else if (distance(this.unbrokenFrom, seq) >= UNBROKEN_MESSAGES)
+      this.unbrokenFrom = (seq - UNBROKEN_MESSAGES / 2) >>> 0;
     if (arrival === "gap") {
       if (this.#ackStart >= 0) this.#queue(FLAG_ACK, this.#ackStart, this.#lastIn);
       this.#queue(FLAG_NACK, next(this.#lastIn), previous(seq));

@@ -48,6 +48,13 @@ export class ResendRing {
     return this.#oldest;
   }
 
+  /** The lowest number of a flow that is unacknowledged; `end` when there is none. */
+  get oldestFlow(): number {
+    let seq = this.oldest;
+    while (seq !== this.#end && (this.peek(seq) === NOTHING || isControl(this.peek(seq)))) seq = next(seq);
+    return seq;
+  }
+
   /** One past the newest number sent. */
   get end(): number {
     return this.#end;

@@ -50,6 +50,20 @@ describe("a flow", () => {
   });
 });
 
+describe("a range that the peer names", () => {
+  test("beyond all that was sent means nothing, though its numbers fall on places of the ring that are taken", () => {
+    const { sender, owner } = senderOf();
+    sender.changed(1);
+    drain(sender);
+    for (const from of [1_001, 1_002, 0x40000000]) {
+      const to = (from + 0x7fffffff - 10) >>> 0; // As long as the header allows, past the numbers that are behind us.
+      expect(sender.acknowledged(from, to)).toBe(false);
+      expect(sender.missing(from, to)).toBe(0);
+    }
+    expect([owner.released, sender.unacknowledged]).toEqual([[], 1]);
+  });
+});
+
 describe("the window", () => {
   test("stops flows, not control messages, at `inFlightMax`; each acknowledgement lets as many go on", () => {
     const { sender } = senderOf({ inFlightMax: 2 });

@@ -14,6 +14,7 @@ import { WordQueue } from "./queue.ts";
 import { CONTROL, isControl, NOTHING, ResendRing, slotOf } from "./resend-ring.ts";
 import { isBefore, next, previous } from "./serial.ts";
 import type { SlotOwner } from "./session.ts";
+import { Unsettled } from "./unsettled.ts";
 
 /** Control messages to which the peer answers with flows. */
 const QUESTIONS = FLAG_RESYNC | FLAG_NACK;
@@ -44,6 +45,7 @@ export class Sender implements Outstanding {
   readonly #inFlightMax: number;
   readonly #ring: ResendRing;
   readonly #parked = new Parked();
+  readonly #unsettled = new Unsettled();
   /** CONTROL_WORDS a message: flags, from, to. */
   readonly #control: WordQueue;
   readonly #place: Uint8Array;
@@ -54,6 +56,9 @@ export class Sender implements Outstanding {
   #ackedFrom = 0;
   #oldest = 0;
   #oldestSinceMs = 0;
+  /** Where `#ackedFrom` was when `repeatPassed` looked last, and when that was. */
+  #passed = 0;
+  #passedSinceMs = 0;
   #parkedSinceMs = 0;
   /** Range of the control message that `nextControl` took. */
   from = 0;
@@ -64,6 +69,7 @@ export class Sender implements Outstanding {
     this.#inFlightMax = limits.inFlightMax;
     this.#ring = new ResendRing(limits.resendQueue, firstSeq);
     this.#ackedFrom = firstSeq;
+    this.#passed = firstSeq;
     this.data = new WordQueue(owner.slotsMax);
     this.#control = new WordQueue(4 * limits.resendQueue);
     this.#place = new Uint8Array(owner.slotsMax);
@@ -115,8 +121,12 @@ export class Sender implements Outstanding {
 
   changed(slot: number): void {
     if (this.#place[slot] === QUEUED) return;
-    if (this.#place[slot] === IN_FLIGHT) this.#takeFlow(slot);
-    this.#queueFlow(slot);
+    if (this.#place[slot] !== IN_FLIGHT) {
+      this.#queueFlow(slot);
+      return;
+    }
+    this.#takeFlow(slot);
+    this.#queueSent(slot);
   }
 
   /** Queues a control message for the first time. */
@@ -183,6 +193,21 @@ export class Sender implements Outstanding {
     return slot;
   }
 
+  /** Numbers a message that is neither acknowledged nor repeated. */
+  pass(): number {
+    return this.#number(NOTHING, 0, 0);
+  }
+
+  /** The newest state of the flow in `slot` was acknowledged. */
+  isSettled(slot: number): boolean {
+    return this.#place[slot] === IDLE;
+  }
+
+  /** The peer must have received everything from this number on to have the newest state sent of each flow. */
+  get unsettledFrom(): number {
+    return this.#unsettled.from(this.data, this.#ring.oldestFlow);
+  }
+
   /** Number of the message that was taken last. */
   get lastSeq(): number {
     return previous(this.#ring.end);
@@ -241,8 +266,21 @@ export class Sender implements Outstanding {
     }
     if (nowMs - this.#oldestSinceMs < OVERDUE_MS) return 0;
     this.#oldestSinceMs = nowMs;
+    return this.#repeatBefore(this.#ackedFrom, answering);
+  }
+
+  /** As `repeatOverdue`, whichever the oldest message is: on a full ring each new message pushes the oldest one out (D-006). */
+  repeatPassed(answering: boolean, nowMs: number): number {
+    if (nowMs - this.#passedSinceMs < OVERDUE_MS) return 0;
+    this.#passedSinceMs = nowMs;
+    const before = this.#passed;
+    this.#passed = this.#ackedFrom;
+    return this.#repeatBefore(before, answering);
+  }
+
+  #repeatBefore(end: number, answering: boolean): number {
     let repeated = 0;
-    for (let seq = oldest; isBefore(seq, this.#ackedFrom); seq = next(seq)) {
+    for (let seq = this.#ring.oldest; isBefore(seq, end); seq = next(seq)) {
       const element = this.#ring.peek(seq);
       if (element === NOTHING || (answering && element === (CONTROL | FLAG_RESYNC) >>> 0)) continue;
       this.#take(seq);
@@ -292,6 +330,7 @@ export class Sender implements Outstanding {
       this.#place[slotOf(element)] = IDLE;
     }
     this.bulk.repeated(this.data);
+    this.#unsettled.defer(this.data.end);
   }
 
   /** Gives the message the next number. What stood in its place of the ring, a whole ring ago, is not lost by it. */
@@ -315,9 +354,15 @@ export class Sender implements Outstanding {
   #repeat(element: number, from: number, to: number): void {
     this.counters.resent++;
     if (!isControl(element)) {
-      this.#queueFlow(slotOf(element));
+      this.#queueSent(slotOf(element));
       this.bulk.repeated(this.data);
     } else if (!this.say(element & 0xff, from, to)) this.#answered(element);
+  }
+
+  /** The flow was sent, and nobody knows whether that arrived. */
+  #queueSent(slot: number): void {
+    this.#queueFlow(slot);
+    this.#unsettled.waits(this.#seqOf[slot], this.data.end);
   }
 
   #queueFlow(slot: number): void {

@@ -5,11 +5,22 @@
  * from the cache at the moment of sending, so a repeated message carries the flow's newest state.
  */
 
+import type { ExtensionMessage } from "../wire/extension.ts";
+import type { Dirt, DirtyReason } from "./dirt.ts";
+
 /** What becomes of a received message: its content is used, or it is dropped, counted under the name given. */
 export type Verdict = "deliver" | "late" | "badHeader";
 /** What `transmit` decided: see `Outgoing` for the rest. */
-export type Sending = "nothing" | "data" | "control";
+export type Sending = "nothing" | "data" | "control" | "extension";
 export type PeerState = "handshake" | "connected" | "silent";
+/** What keepalived made of a node, as the node itself says. */
+export type NodeRole = "unknown" | "master" | "backup" | "fault" | "stop";
+
+/** One life of a node: 64 random bits, drawn when it starts. */
+export interface Epoch {
+  readonly high: number;
+  readonly low: number;
+}
 
 /** The caches behind a session, by slot. */
 export interface SlotOwner {
@@ -19,6 +30,59 @@ export interface SlotOwner {
   nextLive(from: number): number;
   /** The peer has acknowledged the newest state of the flow in `slot`. */
   release(slot: number): void;
+}
+
+/** How far a bulk of the peer has come. */
+export interface BulkProgress {
+  readonly sent: number;
+  /** Flows that the peer had when it began. */
+  readonly total: number;
+  readonly sending: boolean;
+  /** All of it was acknowledged. */
+  readonly arrived: boolean;
+}
+
+/** The node behind an extended session. */
+export interface ExtensionHost {
+  readonly role: NodeRole;
+  /** Flows of the internal cache. */
+  readonly flows: number;
+  /** A flow of this peer found no room in the external cache. */
+  readonly isFull: boolean;
+  /** A new life of the peer begins, or may: it has nothing of ours, and what it told before counts as the dead life's. */
+  reborn(): void;
+  /** A message of the peer that is not about itself. */
+  hear(message: ExtensionMessage, seq: number, nowMs: number): void;
+  /** Fills in the next message to send; false when there is none. */
+  next(message: ExtensionMessage, seq: number, nowMs: number): boolean;
+  /** When there may be one, if `mayAsk`, and when it has something else to do in `Replica.tick`. */
+  nextDueMs(mayAsk: boolean, nowMs: number): number;
+}
+
+/** What an extended session offers beside. */
+export interface ExtensionPort {
+  /** The message that `transmit` decided on. */
+  readonly outgoing: ExtensionMessage;
+  /** Tells the session whom it speaks for. */
+  attach(host: ExtensionHost): void;
+  /** As `Session.receive`, of an extension message; null when its subtype is unknown. */
+  receive(message: ExtensionMessage | null, flags: number, seq: number, nowMs: number): Verdict;
+  /** Both nodes know each other's life, and flows may be sent. */
+  readonly acquainted: boolean;
+  /** The peer must have received everything from this number on to have the newest state sent of each flow. */
+  readonly unsettledFrom: number;
+  /** Everything of the peer from this number on was received and understood. */
+  readonly unbrokenFrom: number;
+  /** Queues the acknowledgement of all that came, before its time. */
+  acknowledge(): void;
+  /** The newest state of the flow in `slot` was acknowledged. */
+  isSettled(slot: number): boolean;
+  readonly bulkRunning: boolean;
+  readonly ownEpoch: Epoch;
+  /** The low half of the peer's epoch, 0 until it is known. */
+  readonly peerEpochLow: number;
+  /** The peer's external cache had no room for a flow of ours. */
+  readonly peerIsFull: boolean;
 }
 
 /** The message that `transmit` decided on. */
@@ -34,8 +98,18 @@ export interface Outgoing {
 
 export interface Session {
   readonly outgoing: Readonly<Outgoing>;
-  /** The peer is a ctsync node on a sealed channel: it may be sent what conntrackd cannot read. */
-  readonly extended?: boolean;
+  /** The peer is a ctsync node on a sealed channel: it may be sent what conntrackd cannot read, extension messages among it. */
+  readonly extended: boolean;
+  /** What an extended peer said of itself: capability bits, its life, its role. Until then 0, null and unknown. */
+  readonly peerCapabilities: number;
+  readonly peerEpoch: Epoch | null;
+  readonly peerRole: NodeRole;
+  /** The peer's newest bulk; null: none that it told of. */
+  readonly bulkProgress: BulkProgress | null;
+  readonly extension: ExtensionPort | undefined;
+  /** Why the peer may not have what it should; null: nothing is known to be amiss. */
+  readonly dirty: DirtyReason | null;
+  readonly dirt: Dirt;
   /** The flow in `slot` changed, began or ended: the peer must be told. */
   changed(slot: number): void;
   /** Judges a received message, of which header and range are given, and does what a control message asks. */

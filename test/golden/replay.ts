@@ -6,6 +6,7 @@ import { AddressFilter } from "../../src/filter/address-filter.ts";
 import { Flow } from "../../src/flow/flow.ts";
 import { flowLine } from "../../src/flow/text.ts";
 import { type Outbound, Replica } from "../../src/replica.ts";
+import { Dirt } from "../../src/sync/dirt.ts";
 import { Ftfw } from "../../src/sync/ftfw.ts";
 import type { PeerState, Sending, Session, SlotOwner, Verdict } from "../../src/sync/session.ts";
 import { MESSAGE_MAX_BYTES } from "../../src/wire/encode.ts";
@@ -125,6 +126,14 @@ export function happenings(name: string, node: Node): Happening[] {
 
 /** Where sequence numbers do not matter (NOTRACK, ALARM) all data counts that arrives. Says nothing itself. */
 class Unreliable implements Session {
+  readonly extended = false;
+  readonly peerCapabilities = 0;
+  readonly peerEpoch = null;
+  readonly peerRole = "unknown";
+  readonly bulkProgress = null;
+  readonly extension = undefined;
+  readonly dirty = null;
+  readonly dirt = new Dirt();
   readonly outgoing = { seq: 0, flags: 0, slot: 0, from: 0, to: 0 };
   readonly bulkDone = true;
   readonly requestDone = true;

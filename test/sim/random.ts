@@ -3,7 +3,7 @@ export class Random {
   #state: number;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0;
+    this.#state = Math.imul(seed, 0x9e3779b1) >>> 0; // Neighbouring seeds must not begin alike.
   }
 
   /** An unsigned 32-bit number. */
@@ -20,7 +20,16 @@ export class Random {
     return this.word() % end;
   }
 
+  /** A whole number from `first` to `last`. */
+  between(first: number, last: number): number {
+    return first + this.below(last - first + 1);
+  }
+
   percent(chance: number): boolean {
     return this.below(100) < chance;
+  }
+
+  pick<T>(choices: readonly T[]): T {
+    return choices[this.below(choices.length)];
   }
 }

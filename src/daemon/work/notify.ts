@@ -16,6 +16,7 @@ import { resync } from "./resync.ts";
 export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
   const startMs = monotonicMs();
   node.state.role = role;
+  node.replica.role = role;
   const word = ++node.state.words;
   node.log.info(`keepalived says ${role}`);
   const steps = yield* role === "master"
@@ -42,7 +43,7 @@ function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
     tell(
       yield* stepOf("restore-timers", restoreTimers(node), (done) => `restored the timers of ${flows(done.restored)}`),
     );
-  tell(yield* stepOf("resync", resync(node), (done) => `read ${flows(done.read)} from the kernel`));
+  tell(yield* stepOf("resync", resync(node, true), (done) => `read ${flows(done.read)} from the kernel`));
   tell(yield* bulkStep(node));
   return steps;
 }

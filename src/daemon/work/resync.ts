@@ -15,27 +15,30 @@ import type { Node } from "../node.ts";
 import { resyncExpectations } from "./expectations.ts";
 import { eachKernelFlow } from "./table.ts";
 
-export function* resync(node: Node): Job<ResyncReport> {
+/** `claims`: this node has taken over, so what stands in its kernel is its own to announce. */
+export function* resync(node: Node, claims = false): Job<ResyncReport> {
   node.state.rereading++;
   try {
-    return yield* reread(node);
+    return yield* reread(node, claims);
   } finally {
     node.state.rereading--;
   }
 }
 
-function* reread(node: Node): Job<ResyncReport> {
+function* reread(node: Node, claims: boolean): Job<ResyncReport> {
   const { replica } = node;
   const flow = new Flow();
   let created = 0;
   let updated = 0;
+  const { internalFull } = replica.counters.cache;
   replica.internal.beginPass();
   const read = yield* eachKernelFlow(flow, "reading the kernel", (nowMs) => {
-    const entry = replica.kernelEntry(flow, nowMs);
+    const entry = replica.kernelEntry(flow, nowMs, claims);
     if (entry === "created") created++;
     else if (entry === "updated") updated++;
   });
   if (!read.ok) return refuse({ error: read.error });
+  if (replica.counters.cache.internalFull === internalFull) replica.kernelRead();
   const removed = yield* removeDead(node, flow);
   if (!removed.ok) return refuse({ error: removed.error });
   if (node.config.sync.expectations) {

@@ -1,0 +1,142 @@
+/**
+ * Digest of a cache by bucket: what two nodes compare instead of their flows.
+ *
+ *   group   64 of them: the top 6 bits of a flow's key digest
+ *   bucket  4,096, 64 in each group: the top 12 bits
+ *
+ * A slot's place holds the digests of its flow's key and content, two words; 0 for content: not counted. The sum of a bucket is
+ * the sum of its contents modulo 2^32, kept up to date by subtracting the old one and adding the new one (D-009).
+ */
+import { contentDigest, keyDigest } from "../flow/digest.ts";
+
+const BUCKETS = 4_096;
+const PER_GROUP = 64;
+const BUCKET_SHIFT = 20;
+/** Flows of one bucket that can be looked at together. */
+const SLOTS_MAX = 8_192;
+
+export class Digest {
+  readonly #pairs: Uint32Array;
+  readonly #sums = new Uint32Array(BUCKETS);
+  /** Slots whose key digest lies in a range, ordered by it; found by the last `find`. */
+  readonly slots = new Uint32Array(SLOTS_MAX);
+  #count = 0;
+  #end = 0;
+  #version = 0;
+  #foundVersion = -1;
+  #foundFirst = 0;
+  #foundLast = 0;
+  #found = 0;
+
+  constructor(flowsMax: number) {
+    this.#pairs = new Uint32Array(flowsMax * 2);
+  }
+
+  /** Flows that are counted. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** One past the highest slot counted since it was clear. */
+  get end(): number {
+    return this.#end;
+  }
+
+  /** The flow in `slot` is `words` now. */
+  set(slot: number, words: Uint32Array): void {
+    const key = keyDigest(words);
+    const content = contentDigest(words, key);
+    const pairs = this.#pairs;
+    const at = slot * 2;
+    const before = pairs[at + 1];
+    if (before === content && pairs[at] === key) return;
+    if (before !== 0) this.#sums[pairs[at] >>> BUCKET_SHIFT] -= before;
+    else this.#count++;
+    pairs[at] = key;
+    pairs[at + 1] = content;
+    this.#sums[key >>> BUCKET_SHIFT] += content;
+    if (slot >= this.#end) this.#end = slot + 1;
+    this.#version++;
+  }
+
+  /** The slot is counted no more. */
+  forget(slot: number): void {
+    const at = slot * 2;
+    const before = this.#pairs[at + 1];
+    if (before === 0) return;
+    this.#sums[this.#pairs[at] >>> BUCKET_SHIFT] -= before;
+    this.#pairs[at + 1] = 0;
+    this.#count--;
+    this.#version++;
+  }
+
+  clear(): void {
+    this.#pairs.fill(0, 0, this.#end * 2);
+    this.#sums.fill(0);
+    this.#count = 0;
+    this.#end = 0;
+    this.#version++;
+  }
+
+  has(slot: number): boolean {
+    return this.#pairs[slot * 2 + 1] !== 0;
+  }
+
+  keyOf(slot: number): number {
+    return this.#pairs[slot * 2];
+  }
+
+  contentOf(slot: number): number {
+    return this.#pairs[slot * 2 + 1];
+  }
+
+  /** True if the slot is counted as what `words` say. */
+  matches(slot: number, words: Uint32Array): boolean {
+    const key = keyDigest(words);
+    return this.keyOf(slot) === key && this.contentOf(slot) === contentDigest(words, key);
+  }
+
+  /** Puts the sums of the 64 groups into `into` from `at` on. */
+  groupSums(into: Uint32Array, at: number): void {
+    for (let group = 0; group < PER_GROUP; group++) {
+      let sum = 0;
+      // Each bucket's sum is stirred with its place, so that what one has too much another cannot have too little of.
+      for (let i = group * PER_GROUP; i < (group + 1) * PER_GROUP; i++)
+        sum = Math.imul(sum ^ this.#sums[i], 0x9e3779b1) ^ (sum >>> 13);
+      into[at + group] = sum;
+    }
+  }
+
+  /** Puts the sums of the 64 buckets of a group into `into` from `at` on. */
+  bucketSums(group: number, into: Uint32Array, at: number): void {
+    for (let i = 0; i < PER_GROUP; i++) into[at + i] = this.#sums[group * PER_GROUP + i];
+  }
+
+  /**
+   * Finds the counted slots whose key lies from `first` to `last`, at most a bucket, both included; -1 when they are too many.
+   * It is a walk over all slots, unless nothing changed since the last one.
+   */
+  find(first: number, last: number): number {
+    if (this.#foundVersion === this.#version && this.#foundFirst === first && this.#foundLast === last)
+      return this.#found;
+    const { slots } = this;
+    const pairs = this.#pairs;
+    let found = 0;
+    for (let slot = 0; slot < this.#end && found >= 0; slot++) {
+      const key = pairs[slot * 2];
+      if (key < first || key > last || pairs[slot * 2 + 1] === 0) continue;
+      if (found === SLOTS_MAX) found = -1;
+      else slots[found++] = slot;
+    }
+    if (found > 0) slots.subarray(0, found).sort((a, b) => pairs[a * 2] - pairs[b * 2]);
+    this.#foundVersion = this.#version;
+    this.#foundFirst = first;
+    this.#foundLast = last;
+    this.#found = found;
+    return found;
+  }
+}
+
+export const firstKeyOf = (bucket: number): number => (bucket << BUCKET_SHIFT) >>> 0;
+export const lastKeyOf = (bucket: number): number => (firstKeyOf(bucket) + 2 ** BUCKET_SHIFT - 1) >>> 0;
+export const bucketOf = (key: number): number => key >>> BUCKET_SHIFT;

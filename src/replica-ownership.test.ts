@@ -1,0 +1,200 @@
+/** Who announces a flow that stands in both kernels. */
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { give, makeFlow } from "../test/make-flow.ts";
+import { extendedPair, Node, PEER, pair, talk } from "../test/replica-node.ts";
+import { Flow, HAS_MARK, MARK, portsWord } from "./flow/flow.ts";
+import { IPS_ASSURED } from "./flow/status.ts";
+import { EVENT_DESTROY, EVENT_NEW, EVENT_UPDATE } from "./replica.ts";
+
+const TUPLES = 5;
+const numbered = (i: number, status = 0) => makeFlow({ ports: portsWord(1_000 + i, 443), status });
+
+/** Whether the node announces the flow; whether its peer told of it. */
+const owns = ({ replica }: Node, i: number): boolean => {
+  const slot = replica.internal.find(numbered(i));
+  return slot >= 0 && replica.internal.lifeOf(slot) !== 2;
+};
+const knows = ({ replica }: Node, i: number): boolean => replica.external.find(numbered(i)) >= 0;
+const marked = (i: number) => give(numbered(i), HAS_MARK, MARK, 42);
+
+function markAt({ replica, nowMs }: Node, i: number): number {
+  const flow = new Flow();
+  replica.external.read(replica.external.find(numbered(i)), flow, nowMs);
+  return flow.words[MARK];
+}
+
+/** A has the flow and told of it; B has committed it. */
+function committed(): [Node, Node] {
+  const [a, b] = extendedPair();
+  a.event(EVENT_NEW, marked(1));
+  talk(a, b, 10);
+  return [a, b];
+}
+
+describe("a flow in both kernels", () => {
+  test("that was committed does not come back from a dump", () => {
+    const [a, b] = committed();
+    expect(b.replica.kernelEntry(marked(1), b.nowMs)).toBe("peers");
+    talk(a, b, 1_100);
+    expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([true, false, false, true]);
+  });
+
+  test("goes over to the node whose kernel sees it move", () => {
+    const [a, b] = committed();
+    b.event(EVENT_UPDATE, numbered(1, IPS_ASSURED));
+    talk(a, b, 1_100);
+    expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([false, true, true, false]);
+    expect(a.replica.counters.cache.yielded).toBe(1);
+    a.event(EVENT_UPDATE, numbered(1));
+    talk(a, b, 1_100);
+    expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([true, false, false, true]);
+  });
+
+  test("goes over at once, though the peer's announcement is not acknowledged yet", () => {
+    for (const back of [false, true]) {
+      const [a, b] = back ? extendedPair().toReversed() : extendedPair();
+      a.event(EVENT_NEW, numbered(1));
+      b.hears(...a.says(1));
+      b.event(EVENT_NEW, numbered(1));
+      talk(a, b, 1);
+      talk(a, b, 1_100);
+      expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([false, true, true, false]);
+    }
+  });
+
+  test("keeps what the peer knew of it, though the update that moved it says less", () => {
+    const [a, b] = committed();
+    b.event(EVENT_UPDATE, numbered(1, IPS_ASSURED));
+    talk(a, b, 1_100);
+    expect(markAt(a, 1)).toBe(42);
+  });
+
+  test("is known as a whole once the kernel's table was read, if an update moved it after the peer let it go", () => {
+    const [a, b] = committed();
+    a.event(EVENT_DESTROY, marked(1));
+    talk(a, b, 10);
+    b.event(EVENT_UPDATE, numbered(1, IPS_ASSURED));
+    talk(a, b, 10);
+    expect([markAt(a, 1), b.replica.counters.cache.halfKnown]).toEqual([0, 1]);
+    expect(b.replica.kernelEntry(marked(1), b.nowMs)).toBe("updated");
+    talk(a, b, 10);
+    expect(markAt(a, 1)).toBe(42);
+  });
+
+  test("is the node's own once the peer has let it go, is silent, or lives anew without it", () => {
+    const ended = committed();
+    ended[0].event(EVENT_DESTROY, numbered(1));
+    talk(...ended, 1_100);
+    expect(ended[1].replica.kernelEntry(marked(1), ended[1].nowMs)).toBe("created");
+
+    const [, silent] = committed();
+    silent.says(10_000);
+    expect(silent.replica.kernelEntry(marked(1), silent.nowMs)).toBe("created");
+
+    const [a, b] = committed();
+    const reborn = new Node(900_000, 16, 77);
+    reborn.nowMs = a.nowMs;
+    talk(reborn, b, 1_000);
+    expect(knows(b, 1)).toBe(true);
+    expect(b.replica.kernelEntry(marked(1), b.nowMs)).toBe("created");
+  });
+
+  test("is claimed by a takeover, and the former primary tells nothing more of it", () => {
+    const [a, b] = committed();
+    expect(b.replica.kernelEntry(marked(1), b.nowMs, true)).toBe("created");
+    talk(a, b, 1_100);
+    expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([false, true, true, false]);
+    const sent = a.replica.counters.wire.flowsSent;
+    a.event(EVENT_DESTROY, numbered(1)); // Its timer ran out where nobody renews it.
+    talk(a, b, 1_100);
+    expect(a.replica.counters.wire.flowsSent).toBe(sent);
+    expect(knows(a, 1)).toBe(true);
+  });
+
+  test("that moves in both at once stays with the higher epoch", () => {
+    const [a, b] = extendedPair(); // Epochs 11 and 22.
+    a.event(EVENT_NEW, numbered(1));
+    b.event(EVENT_NEW, numbered(1));
+    talk(a, b, 10);
+    talk(a, b, 1_100);
+    expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([false, true, true, false]);
+  });
+
+  test("towards another peer nobody yields", () => {
+    const [a, b] = pair();
+    a.event(EVENT_NEW, marked(1));
+    talk(a, b, 10);
+    expect(b.replica.kernelEntry(marked(1), b.nowMs)).toBe("created");
+    talk(a, b, 1_100);
+    expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([true, true, true, true]);
+  });
+});
+
+type Step = {
+  readonly node: 0 | 1;
+  readonly tuple: number;
+  readonly what: "event" | "end" | "dump" | "talk";
+  readonly loss: number;
+};
+const step: fc.Arbitrary<Step> = fc.record({
+  node: fc.constantFrom<0 | 1>(0, 1),
+  tuple: fc.integer({ min: 1, max: TUPLES }),
+  what: fc.constantFrom("event", "event", "event", "end", "dump", "talk", "talk"),
+  loss: fc.integer({ min: 0, max: 3 }),
+});
+
+describe("two nodes whose kernels move the same flows", () => {
+  test("come to one announcer each, in agreement, and then fall silent", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const nodes = extendedPair(64);
+        const kernels = [new Set<number>(), new Set<number>()];
+        const ended = new Set<number>();
+        const moved = new Set<number>();
+        for (const [round, { node, tuple, what, loss }] of steps.entries()) {
+          const here = nodes[node];
+          if (what === "event") {
+            here.event(kernels[node].has(tuple) ? EVENT_UPDATE : EVENT_NEW, numbered(tuple, round));
+            kernels[node].add(tuple);
+            moved.add(tuple);
+          } else if (what === "end" && kernels[node].delete(tuple)) {
+            here.event(EVENT_DESTROY, numbered(tuple));
+            ended.add(tuple);
+          } else if (what === "dump")
+            for (const i of kernels[node]) here.replica.kernelEntry(numbered(i, round), here.nowMs);
+          else if (what === "talk") {
+            // One datagram in so many is lost, and neither waits for the other.
+            const said = nodes.map((each) => each.says(20));
+            for (const side of [0, 1]) nodes[1 - side].hears(...said[side].filter((_, i) => (i + round) % 4 >= loss));
+          }
+        }
+        const settle = (): void => {
+          for (let i = 0; i < 16; i++) talk(...nodes, 500);
+        };
+        settle();
+        for (const i of moved) {
+          const owners = nodes.filter((node) => owns(node, i)).length;
+          expect(owners).toBeLessThanOrEqual(1);
+          if (!ended.has(i)) expect(owners).toBe(1);
+        }
+        for (const side of [0, 1]) {
+          for (const i of kernels[side]) nodes[side].replica.kernelEntry(numbered(i, 0), nodes[side].nowMs);
+          settle();
+        }
+        for (let i = 1; i <= TUPLES; i++) {
+          const [a, b] = nodes.map((node) => owns(node, i));
+          const held = kernels.some((kernel) => kernel.has(i));
+          expect([a, b].filter(Boolean)).toHaveLength(held ? 1 : 0);
+          expect(nodes.map((node) => knows(node, i))).toEqual([b, a]);
+        }
+        const sent = () => nodes.map((node) => node.replica.counters.wire.flowsSent);
+        const before = sent();
+        settle();
+        expect(sent()).toEqual(before);
+        for (const node of nodes) expect(node.replica.proof(PEER).differing).toBe(0);
+      }),
+      { numRuns: 150 },
+    );
+  });
+});

@@ -1,0 +1,110 @@
+/**
+ * The replica as one of its extended sessions sees it: what this peer was told, what it told, and how both are held equal.
+ */
+import { Digest } from "./cache/digest.ts";
+import type { Replica } from "./replica.ts";
+import { Walk } from "./replica-walk.ts";
+import { Checker, isForChecker } from "./sync/checker.ts";
+import type { Proof } from "./sync/proof.ts";
+import { Prover } from "./sync/prover.ts";
+import type { ExtensionHost, ExtensionPort, NodeRole, Session } from "./sync/session.ts";
+import type { ExtensionMessage } from "./wire/extension.ts";
+
+export class PeerHost implements ExtensionHost {
+  /** The flows of the internal cache as they were last sent to this peer, and those of the external cache that are its own. */
+  readonly told: Digest;
+  readonly heard: Digest;
+  /** When the timer of each flow told runs out, in seconds of the clock. */
+  readonly toldExpiry: Uint32Array;
+  readonly #replica: Replica;
+  readonly #prover: Prover;
+  readonly #walk: Walk;
+  readonly #checker: Checker;
+  readonly #session: Session;
+
+  /** `restMs`: how long nothing is compared after the internal cache was emptied. */
+  constructor(replica: Replica, peer: number, session: Session, port: ExtensionPort, restMs: number) {
+    const { internal, external } = replica;
+    this.#replica = replica;
+    this.#session = session;
+    this.told = new Digest(internal.flowsMax);
+    this.heard = new Digest(internal.flowsMax);
+    this.toldExpiry = new Uint32Array(internal.flowsMax);
+    external.watch(peer, this.heard);
+    const resend = (slot: number): void => {
+      internal.renew(slot, peer);
+      session.changed(slot);
+    };
+    const repair = (slot: number): void => {
+      replica.counters.proof.repaired++;
+      resend(slot);
+    };
+    this.#prover = new Prover(this.told, port, repair, restMs);
+    this.#walk = new Walk(replica, this, session, port, resend);
+    const withdraw = (slot: number): void => external.remove(slot);
+    this.#checker = new Checker(this.heard, port, withdraw, () => session.request(), replica.counters.proof);
+  }
+
+  get role(): NodeRole {
+    return this.#replica.role;
+  }
+
+  get flows(): number {
+    return this.#replica.internal.count;
+  }
+
+  get isFull(): boolean {
+    return this.#session.dirt.has("external-full");
+  }
+
+  /** Of the external cache and what the peer told. */
+  get held(): Proof {
+    return this.#checker.proof;
+  }
+
+  /** Of the peer's external cache and what it was told. */
+  get proof(): Proof {
+    return this.#prover.proof;
+  }
+
+  prove(): void {
+    this.#prover.prove();
+  }
+
+  /** The flow in `slot` is sent as `words` now; undefined: as ended. */
+  sent(slot: number, words: Uint32Array | undefined): void {
+    if (words === undefined) {
+      this.told.forget(slot);
+      return;
+    }
+    this.told.set(slot, words);
+    this.toldExpiry[slot] = this.#replica.internal.expiresSeconds(slot);
+  }
+
+  tick(nowMs: number): void {
+    this.#walk.tick(nowMs);
+  }
+
+  /** The internal cache was emptied. */
+  flushed(): void {
+    this.#prover.flushed();
+  }
+
+  reborn(): void {
+    this.#prover.reborn();
+    this.#checker.reborn();
+  }
+
+  hear(message: ExtensionMessage, seq: number, nowMs: number): void {
+    if (isForChecker(message)) this.#checker.hear(message, seq, nowMs);
+    else this.#prover.hear(message);
+  }
+
+  next(message: ExtensionMessage, seq: number, nowMs: number): boolean {
+    return this.#checker.next(message) || this.#prover.next(message, seq, nowMs);
+  }
+
+  nextDueMs(mayAsk: boolean): number {
+    return mayAsk ? Math.min(this.#prover.dueMs, this.#walk.dueMs) : this.#walk.dueMs;
+  }
+}

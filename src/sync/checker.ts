@@ -1,0 +1,274 @@
+/**
+ * The hearing side of anti-entropy: compares what the peer says it told with what the external cache has of it.
+ *
+ * It acts only on what it hears: a message that is lost, or that cannot be compared because something before it is missing, costs a
+ * round of the peer's, nothing else. Flows that are missing or differ are asked for at once; a flow that the peer does not name
+ * is withdrawn when lists of two rounds did not name it.
+ */
+import { bucketOf, type Digest, firstKeyOf, lastKeyOf } from "../cache/digest.ts";
+import {
+  AT_ADDRESSEE,
+  AT_CHOSEN,
+  AT_COMPARED,
+  AT_FIRST_KEY,
+  AT_FROM_EPOCH,
+  AT_KEYS,
+  AT_KNOWN,
+  AT_LAST_KEY,
+  AT_PAIRS,
+  AT_SUMS,
+  AT_TO_EPOCH,
+  AT_UNSETTLED,
+  EXT_ASK,
+  EXT_LIST,
+  EXT_SUMS,
+  EXT_VERDICT,
+  EXT_WANT,
+  type ExtensionMessage,
+  SUMS,
+  WANT_KEYS_MAX,
+} from "../wire/extension.ts";
+import type { Proof } from "./proof.ts";
+import { WordQueue } from "./queue.ts";
+import { isBefore } from "./serial.ts";
+import type { ExtensionPort } from "./session.ts";
+
+/** Of one round: groups whose buckets are compared, and slots that are looked at, since each bucket's list walks all of them. */
+const GROUPS_PER_ROUND = 8;
+const SLOTS_PER_ROUND = 2 ** 21;
+const BUCKETS_PER_ROUND = 64;
+/** Where more than half of so many buckets differ, all flows are asked for instead, once in a while. */
+const MASSIVE_BUCKETS = 2 * SUMS;
+const MASSIVE_MS = 30_000;
+const WANTED_MAX = 4_096;
+const SUSPECTS_MAX = 4_096;
+
+export interface CheckerCounters {
+  compared: number;
+  differed: number;
+  wanted: number;
+  withdrawn: number;
+}
+
+export class Checker {
+  #equalMs = Number.NEGATIVE_INFINITY;
+  #equalFlows = 0;
+  readonly #counters: CheckerCounters;
+  readonly #heard: Digest;
+  readonly #port: ExtensionPort;
+  readonly #withdraw: (slot: number) => void;
+  readonly #requestAll: () => void;
+  readonly #sums = new Uint32Array(SUMS);
+  readonly #groups = new Uint32Array(2);
+  readonly #buckets = new Uint32Array(2 * SUMS);
+  /** The group at which the next choice begins, so that all have their turn. */
+  #turn = 0;
+  #round = 0;
+  #bucketsLeft = 0;
+  #bucketsCompared = 0;
+  #bucketsDiffered = 0;
+  #massiveMs = Number.NEGATIVE_INFINITY;
+  /** There may be an answer to give. */
+  #heardSome = false;
+  #verdictSeq = -1;
+  #differing = 0;
+  readonly #wanted = new WordQueue(WANTED_MAX);
+  /** Slots that a list did not name: content and round of each. */
+  readonly #suspects = new Map<number, { readonly content: number; readonly round: number }>();
+
+  constructor(
+    heard: Digest,
+    port: ExtensionPort,
+    withdraw: (slot: number) => void,
+    requestAll: () => void,
+    counters: CheckerCounters,
+  ) {
+    this.#counters = counters;
+    this.#heard = heard;
+    this.#port = port;
+    this.#withdraw = withdraw;
+    this.#requestAll = requestAll;
+  }
+
+  /** What is known of the equality of the external cache and what the peer told. */
+  get proof(): Proof {
+    return { supported: true, equalMs: this.#equalMs, flows: this.#equalFlows, differing: this.#differing };
+  }
+
+  /** What the peer told counts as a dead life's. */
+  reborn(): void {
+    this.#heard.clear();
+    this.#suspects.clear();
+    this.#groups.fill(0);
+    this.#buckets.fill(0);
+    this.#verdictSeq = -1;
+    this.#equalMs = Number.NEGATIVE_INFINITY;
+    while (this.#wanted.length > 0) this.#wanted.shift();
+  }
+
+  hear(message: ExtensionMessage, seq: number, nowMs: number): void {
+    const { words } = message;
+    if (words[AT_FROM_EPOCH] !== this.#port.peerEpochLow || words[AT_TO_EPOCH] !== this.#port.ownEpoch.low) return;
+    if (isBefore(words[AT_UNSETTLED], this.#port.unbrokenFrom)) return; // Something it speaks of has not come.
+    this.#heardSome = true;
+    if (message.subtype === EXT_LIST) this.#list(message);
+    else if (message.a === 0) this.#compareGroups(words, seq, nowMs);
+    else {
+      this.#compareBuckets(message.b, words);
+      this.#judgeMass(nowMs);
+    }
+  }
+
+  /** Fills in the next message; false when there is none. */
+  next(message: ExtensionMessage): boolean {
+    if (!this.#heardSome) return false; // Asked before each flow that is sent.
+    this.#heardSome = this.#answer(message);
+    return this.#heardSome;
+  }
+
+  #answer(message: ExtensionMessage): boolean {
+    const { words } = message;
+    if (this.#wanted.length > 0) {
+      const count = Math.min(this.#wanted.length, WANT_KEYS_MAX);
+      message.begin(EXT_WANT, count);
+      for (let i = 0; i < count; i++) words[AT_KEYS + i] = this.#wanted.shift();
+      message.count = AT_KEYS + count;
+    } else if (this.#verdictSeq >= 0) {
+      message.begin(EXT_VERDICT, this.#differing);
+      words[AT_COMPARED] = this.#verdictSeq;
+      words[AT_KNOWN] = this.#heard.count;
+      this.#verdictSeq = -1;
+    } else if (!this.#ask(message, 0, 0, this.#groups, 0) && !this.#askForLists(message)) return false;
+    words[AT_ADDRESSEE] = this.#port.peerEpochLow;
+    return true;
+  }
+
+  #askForLists(message: ExtensionMessage): boolean {
+    for (let group = 0; group < SUMS; group++) if (this.#ask(message, 1, group, this.#buckets, 2 * group)) return true;
+    return false;
+  }
+
+  #ask(message: ExtensionMessage, level: number, index: number, bits: Uint32Array, at: number): boolean {
+    if ((bits[at] | bits[at + 1]) === 0) return false;
+    message.begin(EXT_ASK, level, index);
+    message.words[AT_CHOSEN] = bits[at];
+    message.words[AT_CHOSEN + 1] = bits[at + 1];
+    bits.fill(0, at, at + 2);
+    return true;
+  }
+
+  #compareGroups(words: Uint32Array, seq: number, nowMs: number): void {
+    this.#counters.compared++;
+    this.#heard.groupSums(this.#sums, 0);
+    this.#groups.fill(0);
+    let differing = 0;
+    let chosen = 0;
+    const turn = this.#turn;
+    for (let i = 0; i < SUMS; i++) {
+      const group = (turn + i) % SUMS;
+      if (this.#sums[group] === words[AT_SUMS + group]) continue;
+      differing++;
+      if (chosen === GROUPS_PER_ROUND) continue;
+      chosen++;
+      this.#groups[group >>> 5] |= 1 << (group & 31);
+      this.#turn = (group + 1) % SUMS;
+    }
+    this.#verdictSeq = seq;
+    this.#differing = differing;
+    this.#round++;
+    this.#bucketsLeft = Math.min(BUCKETS_PER_ROUND, Math.max(2, Math.floor(SLOTS_PER_ROUND / this.#heard.end)));
+    this.#bucketsCompared = 0;
+    this.#bucketsDiffered = 0;
+    if (differing === 0) {
+      this.#suspects.clear();
+      this.#equalMs = nowMs;
+      this.#equalFlows = this.#heard.count;
+    } else this.#counters.differed++;
+  }
+
+  #compareBuckets(group: number, words: Uint32Array): void {
+    this.#heard.bucketSums(group, this.#sums, 0);
+    this.#bucketsCompared += SUMS;
+    for (let i = 0; i < SUMS; i++) {
+      if (this.#sums[i] === words[AT_SUMS + i]) continue;
+      this.#bucketsDiffered++;
+      if (this.#bucketsLeft === 0) continue;
+      this.#buckets[2 * group + (i >>> 5)] |= 1 << (i & 31);
+      this.#bucketsLeft--;
+    }
+  }
+
+  /** A bulk is cheaper than lists of everything. */
+  #judgeMass(nowMs: number): void {
+    if (this.#bucketsCompared < MASSIVE_BUCKETS || this.#bucketsDiffered * 2 < this.#bucketsCompared) return;
+    if (nowMs - this.#massiveMs < MASSIVE_MS) return;
+    this.#massiveMs = nowMs;
+    this.#requestAll();
+  }
+
+  /** Both sides are in order of their keys: they are walked side by side, a run of equal keys at a time. */
+  #list({ a: pairs, words }: ExtensionMessage): void {
+    const heard = this.#heard;
+    const first = words[AT_FIRST_KEY];
+    const last = words[AT_LAST_KEY];
+    const bucket = bucketOf(first);
+    if (bucketOf(last) !== bucket) return;
+    let end = heard.find(firstKeyOf(bucket), lastKeyOf(bucket));
+    if (end < 0) end = heard.find(first, last);
+    const { slots } = heard;
+    const surplus: number[] = [];
+    let ours = 0;
+    while (ours < end && heard.keyOf(slots[ours]) < first) ours++;
+    for (let theirs = 0; theirs < pairs || (ours < end && heard.keyOf(slots[ours]) <= last); ) {
+      const ourKey = ours < end ? heard.keyOf(slots[ours]) : Number.POSITIVE_INFINITY;
+      const theirKey = theirs < pairs ? words[AT_PAIRS + 2 * theirs] : Number.POSITIVE_INFINITY;
+      const key = Math.min(ourKey, theirKey);
+      let ourEnd = ours;
+      while (ourEnd < end && heard.keyOf(slots[ourEnd]) === key) ourEnd++;
+      let theirEnd = theirs;
+      while (theirEnd < pairs && words[AT_PAIRS + 2 * theirEnd] === key) theirEnd++;
+      if (!this.#allThere(words, theirs, theirEnd, ours, ourEnd)) this.#want(key);
+      else for (let i = ours; i < ourEnd; i++) this.#judge(slots[i], words, theirs, theirEnd, surplus);
+      ours = ourEnd;
+      theirs = theirEnd;
+    }
+    for (const slot of surplus) {
+      this.#counters.withdrawn++;
+      this.#withdraw(slot);
+    }
+  }
+
+  /** Whether each of the peer's flows of a key is among ours. */
+  #allThere(words: Uint32Array, theirs: number, theirEnd: number, ours: number, ourEnd: number): boolean {
+    for (let j = theirs; j < theirEnd; j++) {
+      let there = false;
+      for (let i = ours; i < ourEnd && !there; i++)
+        there = this.#heard.contentOf(this.#heard.slots[i]) === words[AT_PAIRS + 2 * j + 1];
+      if (!there) return false;
+    }
+    return true;
+  }
+
+  /** Ours, of a key of which we have all that the peer has: surplus, if the peer does not name it a second time. */
+  #judge(slot: number, words: Uint32Array, theirs: number, theirEnd: number, surplus: number[]): void {
+    const content = this.#heard.contentOf(slot);
+    for (let j = theirs; j < theirEnd; j++) {
+      if (words[AT_PAIRS + 2 * j + 1] !== content) continue;
+      this.#suspects.delete(slot);
+      return;
+    }
+    const suspect = this.#suspects.get(slot);
+    if (suspect !== undefined && suspect.content === content && suspect.round !== this.#round) {
+      this.#suspects.delete(slot);
+      surplus.push(slot);
+    } else if (suspect?.content !== content && this.#suspects.size < SUSPECTS_MAX)
+      this.#suspects.set(slot, { content, round: this.#round });
+  }
+
+  #want(key: number): void {
+    if (this.#wanted.push(key)) this.#counters.wanted++; // Full: the next round asks for the rest.
+  }
+}
+
+/** Whether a message is for the checker: the others are for the prover. */
+export const isForChecker = ({ subtype }: ExtensionMessage): boolean => subtype === EXT_SUMS || subtype === EXT_LIST;

@@ -1,0 +1,72 @@
+/** One seed's story: faults for a while, then none, then everything must come right. */
+import type { Code } from "./code.ts";
+import { falseProof, firstDifference, firstUnproven } from "./converged.ts";
+import { Faults } from "./faults.ts";
+import { Violation } from "./violation.ts";
+import { type Fixed, World } from "./world.ts";
+
+/** Caches are equal this long after the last fault, and the last packet, at the latest. */
+const CONVERGE_MS = 30_000;
+/** Damage, and ends that were forgotten for want of room, differ in many buckets, which are compared some at a time. */
+const CONVERGE_MENDED_MS = 90_000;
+/** And are known to be, by nodes that can know it, this much later. */
+const PROVEN_MS = 15_000;
+/** A forged number is believed for so long at most: ASTRAY_MS of the receiver and what it takes to be heard again. */
+const FORGED_MS = 12_000;
+const LOOK_MS = 250;
+
+export interface Outcome {
+  readonly trace: number;
+  /** How long it took after the last packet until all caches were equal. */
+  readonly convergedMs: number;
+}
+
+/** Throws a `Violation` if the code under test does what it must not. */
+export function runSeed(seed: number, code: Code, fixed: Fixed = {}): Outcome {
+  try {
+    return tell(seed, code, fixed);
+  } catch (error) {
+    if (error instanceof Violation) throw error;
+    throw new Violation("no-crash", error instanceof Error ? `${error.stack}` : `${error}`);
+  }
+}
+
+function tell(seed: number, code: Code, fixed: Fixed): Outcome {
+  const world = new World(seed, code, fixed);
+  const { random, nodes } = world;
+  const faults = new Faults(world);
+  if (random.percent(50)) faults.weather(); // Greetings too are lost, late, and come twice.
+  for (let left = random.between(4, 8); left > 0; left--) {
+    world.runFor(random.between(200, 3_000));
+    faults.draw();
+    if (random.percent(30)) faults.draw();
+  }
+  world.runFor(random.between(500, 3_000));
+  faults.heal();
+  if (!world.runUntil(() => faults.isSettled, 20_000, LOOK_MS))
+    throw new Error("the story itself has no end: a machine stays away, or a takeover is never done");
+  faults.heal();
+  if (world.link.kind === "forging") {
+    world.runFor(FORGED_MS);
+    for (const node of nodes) for (const command of ["request", "bulk", "resync"] as const) node.command(command);
+  }
+  world.runFor(1_500);
+  if (random.percent(40)) faults.overrun(); // Nothing that comes later covers up what the reread missed.
+  world.packetEveryMs = Number.POSITIVE_INFINITY;
+  const quietMs = world.nowMs;
+  const isEqual = (): boolean => {
+    const wrong = falseProof(world, quietMs);
+    if (wrong !== undefined) throw new Violation("proven", `and is not: ${wrong}`);
+    return firstDifference(world) === undefined;
+  };
+  const deadlineMs = world.settings.isExtended ? CONVERGE_MENDED_MS : CONVERGE_MS;
+  if (!world.runUntil(isEqual, deadlineMs, LOOK_MS))
+    throw new Violation("converges", `not after ${deadlineMs} ms: ${firstDifference(world)}`);
+  if (!world.runUntil(() => firstUnproven(world, quietMs) === undefined, PROVEN_MS, LOOK_MS))
+    throw new Violation("proven", `not after ${PROVEN_MS} ms: ${firstUnproven(world, quietMs)}`);
+  const convergedMs = world.nowMs - quietMs;
+  world.runFor(5_000);
+  const later = firstDifference(world);
+  if (later !== undefined) throw new Violation("converges", `and did not last: ${later}`);
+  return { trace: world.link.trace, convergedMs };
+}
