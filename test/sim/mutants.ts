@@ -176,7 +176,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     fault: "what a peer no longer names stays for ever",
-    file: "cache/stale-flows.ts",
+    file: "cache/stale-entries.ts",
     text: "this.#dueMs = nowMs + this.#keepMs;",
     becomes: "this.#dueMs = NEVER;",
     seeds: [26, 30],
@@ -212,9 +212,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     fault: "a new flow is laid over the dead one of its tuple, at the peer",
     file: EXTERNAL,
-    text: "    deriveReply(flow.words);\n    const slot = this.#table.place(flow.words);",
+    text: "    completeReply(flow.words);\n    const slot = this.#table.place(flow.words);",
     becomes:
-      "    if (this.#table.find(flow.words) >= 0) return this.update(flow, nowMs, peer);\n    deriveReply(flow.words);\n    const slot = this.#table.place(flow.words);",
+      "    if (this.#table.find(flow.words) >= 0) return this.update(flow, nowMs, peer);\n    completeReply(flow.words);\n    const slot = this.#table.place(flow.words);",
     seeds: [2, 3],
     breaks: ["converges"],
   },
@@ -326,7 +326,7 @@ export const MUTANTS: readonly Mutant[] = [
     text: "if (told.keyOf(told.slots[i]) === key) this.#resend(told.slots[i]);",
     becomes: "if (i < 0) this.#resend(told.slots[i]);",
     worlds: { nodes: 2, kind: "sealed", settings: { isExtended: true } },
-    seeds: [16],
+    seeds: [244, 311],
     breaks: ["converges", "proven"],
   },
   {
