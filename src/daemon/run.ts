@@ -34,6 +34,7 @@ import { Log } from "./log.ts";
 import { Loop } from "./loop.ts";
 import type { Node } from "./node.ts";
 import { Pauses } from "./pauses.ts";
+import { shedPrivileges } from "./privileges.ts";
 import { rehearse } from "./rehearsal.ts";
 import { Systemd } from "./systemd.ts";
 import { audit, newAudit } from "./work/audit.ts";
@@ -49,6 +50,11 @@ export async function runDaemon(config: Config): Promise<number> {
     log.error(
       "ctsync needs the capability CAP_NET_ADMIN: run it as root, or give it AmbientCapabilities=CAP_NET_ADMIN",
     );
+    return 1;
+  }
+  const shed = shedPrivileges(config.daemon.realtimePriority);
+  if (!shed.ok) {
+    log.error(shed.error);
     return 1;
   }
   const keys = linkKeys(config);
