@@ -17,7 +17,7 @@ const DEBIAN_PACKAGES = [
   ...["iproute2", "iptables", "nftables", "procps", "conntrack", "keepalived"], // the lab's machines
   ...["openssh-server", "openssh-client", "socat", "hping3", "iputils-ping"], // their traffic
   ...["conntrackd", "tcpdump"], // the peer to get along with, and a look at the wire
-  ...["systemd", "util-linux"], // what the README's unit is verified and imitated with
+  ...["systemd", "util-linux", "seccomp"], // what the README's unit is verified and imitated with
 ];
 
 const POLICY_FILE = "/usr/sbin/policy-rc.d";

@@ -13,7 +13,7 @@ export const CTSYNC = resolve(import.meta.dir, "../../dist/ctsync");
 
 const READY_DEADLINE_MS = 10_000;
 
-/** What a test says about a daemon; the rest is ctsync's defaults. Keys inside `sync`, `netlink` and `link` are as in the file. */
+/** What a test says about a daemon; the rest is ctsync's defaults. Keys inside its sections are as in the file. */
 export interface LabConfig {
   readonly interface: string;
   readonly local: string;
@@ -23,6 +23,7 @@ export interface LabConfig {
   readonly sync?: Readonly<Record<string, string | number | boolean>>;
   readonly netlink?: Readonly<Record<string, string | number>>;
   readonly link?: Readonly<Record<string, string | number>>;
+  readonly daemon?: Readonly<Record<string, string | number>>;
 }
 
 /** A section of the file, left out when there is nothing to say. A JSON string, number or array of them is also TOML's. */
@@ -42,6 +43,7 @@ export function writeConfig(lab: Lab, name: string, config: LabConfig): Promise<
     }),
     ...section("[filter]", ignoreAddresses === undefined ? {} : { ignore_addresses: ignoreAddresses }),
     ...section("[netlink]", { ...config.netlink }),
+    ...section("[daemon]", { ...config.daemon }),
     ...section("[control]", { socket: join(lab.directory, `${name}.sock`) }),
   ];
   return lab.write(`${name}.toml`, text.join("\n"));

@@ -60,6 +60,11 @@ export class Machine {
     throw new Error(`${this.namespace.name}: ${commandLine}: exit status ${status}\n${stdout}${stderr}`);
   }
 
+  /** Where a file of the machine is for us, who live outside. */
+  outside(path: string): string {
+    return `/proc/${this.#holder.pid}/root${path}`;
+  }
+
   async exists(path: string): Promise<boolean> {
     return (await this.exec(["test", "-e", path])).status === 0;
   }
