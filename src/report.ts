@@ -31,6 +31,8 @@ export interface StatusReport {
   readonly audit: AuditReport | null;
   readonly loop: LoopReport;
   readonly lastRoleChange: RoleChangeReport | null;
+  /** The last commit that had flows to write: how many this kernel took, and why not the rest. */
+  readonly lastCommit: LastCommitReport | null;
   /** How often each command was asked for since the start, by its name. */
   readonly requests: Readonly<Record<string, number>>;
   readonly counters: Counters;
@@ -144,6 +146,10 @@ export interface ExpectationsCommitReport {
   readonly failures: readonly Refusal[];
   /** Expectations whose master is not in the kernel: nobody will open the connection that they wait for. */
   readonly orphaned: number;
+}
+
+export interface LastCommitReport extends CommitReport {
+  readonly secondsAgo: number;
 }
 
 export type FlushTarget = "internal" | "external" | "kernel" | "caches";

@@ -9,7 +9,7 @@ import type { ExpectationEvents } from "../kernel/expectation-events.ts";
 import type { KernelLookup } from "../kernel/lookup.ts";
 import type { KernelTimers } from "../kernel/timers.ts";
 import type { Replica } from "../replica.ts";
-import type { AuditReport, Role, RoleChangeReport } from "../report.ts";
+import type { AuditReport, CommitReport, Role, RoleChangeReport } from "../report.ts";
 import type { Jobs } from "./jobs.ts";
 import type { Link } from "./link.ts";
 import type { Log } from "./log.ts";
@@ -58,6 +58,8 @@ export interface NodeState {
   timersShortened: boolean;
   stopping: boolean;
   lastRoleChange: (Omit<RoleChangeReport, "secondsAgo"> & { readonly atMs: number }) | null;
+  /** The last commit that had flows. */
+  lastCommit: { readonly report: CommitReport; readonly atMs: number } | null;
   readonly requests: Record<string, number>;
 }
 

@@ -194,6 +194,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
       timersShortened: false,
       stopping: false,
       lastRoleChange: null,
+      lastCommit: null,
       requests: {},
     },
   };

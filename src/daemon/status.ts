@@ -10,7 +10,8 @@ import { readiness } from "./readiness.ts";
 export function statusReport(node: Node): StatusReport {
   const { replica, events, state } = node;
   const nowMs = monotonicMs();
-  const change = state.lastRoleChange;
+  const { lastRoleChange: change, lastCommit } = state;
+  const secondsAgo = (atMs: number): number => Math.floor((nowMs - atMs) / 1_000);
   const { ready, reason } = readiness(node, nowMs);
   return {
     version: VERSION,
@@ -48,8 +49,9 @@ export function statusReport(node: Node): StatusReport {
             role: change.role,
             ok: change.ok,
             milliseconds: change.milliseconds,
-            secondsAgo: Math.floor((nowMs - change.atMs) / 1_000),
+            secondsAgo: secondsAgo(change.atMs),
           },
+    lastCommit: lastCommit === null ? null : { ...lastCommit.report, secondsAgo: secondsAgo(lastCommit.atMs) },
     requests: state.requests,
     counters: counters(node),
   };

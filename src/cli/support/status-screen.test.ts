@@ -30,6 +30,11 @@ const STATUS: StatusReport = {
   audit: { secondsAgo: 12, milliseconds: 850, flows: 12_345, missing: 0, changed: 2, dead: 0, timers: 1_000 },
   loop: { turns: 500_000, longestPauseMs: 8.25, recentPauseMs: 1.5 },
   lastRoleChange: { role: "master", ok: true, secondsAgo: 300, milliseconds: 41.7 },
+  lastCommit: {
+    ...{ committed: 12_345, updated: 0, failed: 0, failures: [], lessened: [], milliseconds: 40 },
+    expectations: { committed: 0, failed: 0, failures: [], orphaned: 0 },
+    secondsAgo: 300,
+  },
   requests: { notify: 1, dump: 0, status: 12 },
   counters: { wire: { badVersion: 0, truncated: 2, unknownAttribute: 1 }, session: { stale: 0 } },
 };
@@ -69,6 +74,12 @@ test("a node in trouble says so", () => {
     link: { ...STATUS.link, up: false },
     kernel: { ...STATUS.kernel, suspect: true },
     lastRoleChange: null,
+    lastCommit: {
+      ...{ committed: 900, updated: 50, failed: 50, milliseconds: 40, secondsAgo: 60 },
+      failures: [{ errno: "ENOMEM", reason: "the conntrack table is full", count: 50 }],
+      lessened: [{ without: "helper", count: 7 }],
+      expectations: { committed: 0, failed: 0, failures: [], orphaned: 0 },
+    },
     requests: {},
     counters: {},
   });
@@ -80,6 +91,8 @@ test("a node in trouble says so", () => {
   expect(screen).not.toContain("behind by");
   expect(screen).toContain("eth2 DOWN");
   expect(screen).toContain("events were lost");
+  expect(screen).toContain("commit    50 of 1,000 flows refused 1 min ago: the conntrack table is full (ENOMEM)\n");
+  expect(screen).toContain("\n          7 of 1,000 flows taken without helper 1 min ago\n");
   expect(screen).not.toContain("counters");
 });
 

@@ -1,5 +1,5 @@
 /** The status report as one screen: a subject a line, aligned, in units people use; counters only where they counted. */
-import type { AuditReport, Counters, LinkReport, PeerReport, StatusReport } from "../../report.ts";
+import type { AuditReport, Counters, LastCommitReport, LinkReport, PeerReport, StatusReport } from "../../report.ts";
 import { grouped } from "./terminal.ts";
 import { bytesText, durationText } from "./units.ts";
 
@@ -10,6 +10,7 @@ export function statusScreen(status: StatusReport): string {
   const rows: Row[] = [
     ["ctsync", `${status.version}, pid ${status.pid}, up ${durationText(status.uptimeSeconds * 1000)}`],
     ["role", roleText(status)],
+    ...missingRows(status.lastCommit),
     ["ready", `${status.ready ? "yes" : "no"}: ${status.readyReason}`],
     ["internal", `${grouped(status.internal)} of at most ${grouped(status.flowsMax)} flows`],
     ["external", `${grouped(status.external)} of at most ${grouped(status.flowsMax)} flows`],
@@ -47,6 +48,23 @@ function roleText({ role, lastRoleChange }: StatusReport): string {
 
 const expectationsText = ({ expectations: { internal, external, max } }: StatusReport): string =>
   `${grouped(internal)} expectations internal, ${grouped(external)} external, of at most ${grouped(max)} each`;
+
+/** What this kernel lacks of what the last commit had to write, a reason a line. */
+function missingRows(commit: LastCommitReport | null): Row[] {
+  if (commit === null) return [];
+  const ago = `${durationText(commit.secondsAgo * 1000)} ago`;
+  const total = grouped(commit.committed + commit.updated + commit.failed);
+  const refused = commit.failures.map(
+    ({ count, errno, reason }) => `${grouped(count)} of ${total} flows refused ${ago}: ${reason} (${errno})`,
+  );
+  const lessened = commit.lessened.map(
+    ({ count, without }) => `${grouped(count)} of ${total} flows taken without ${without} ${ago}`,
+  );
+  const expectations = commit.expectations.failures.map(
+    ({ count, errno, reason }) => `${grouped(count)} expectations refused ${ago}: ${reason} (${errno})`,
+  );
+  return [...refused, ...lessened, ...expectations].map((text, i): Row => [i === 0 ? "commit" : "", text]);
+}
 
 const heardText = ({ lastHeardMs }: PeerReport): string =>
   lastHeardMs === null ? "never heard" : `last heard ${durationText(lastHeardMs)} ago`;

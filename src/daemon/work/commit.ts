@@ -48,6 +48,8 @@ export function* commit(node: Node): Job<CommitReport> {
   }
   const expectations = yield* commitExpectations(node.replica.expectations.external, node.expectationCommit);
   const report = run.report(expectations);
+  // A second word of keepalived's, which finds nothing left to commit, tells nothing of what is missing.
+  if (total > 0) node.state.lastCommit = { report, atMs: monotonicMs() };
   const failures: string[] = [];
   if (report.failed > 0) failures.push(`${report.failed} of ${total} flows`);
   if (expectations.failed > 0)
