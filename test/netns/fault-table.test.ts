@@ -8,8 +8,9 @@ import { converged, makeFaultSides, mixedFlows, notify, takesOver } from "./faul
 setDefaultTimeout(60_000);
 
 const SETTING = "net.netfilter.nf_conntrack_max";
-const FLOWS = 3_000;
-const ROOM = 2_000;
+const FLOWS = 25_000;
+/** More than other labs on the machine need, since the setting is the machine's. */
+const ROOM = 20_000;
 
 test("a full table takes what it can; the status names the rest and the reason; with more room the next takeover is whole", async () => {
   await using lab = await Lab.create();
@@ -39,7 +40,7 @@ test("a full table takes what it can; the status names the rest and the reason; 
   });
   expect(status.counters.kernel!.refused).toBe(missing.length);
   expect(await survivor.succeed("status")).toMatch(
-    /^commit +1,0\d\d of 3,000 flows refused .*: the conntrack table is full/m,
+    /^commit +5,0\d\d of 25,000 flows refused .*: the conntrack table is full/m,
   );
 
   // The other one still has them all: asked again, it gives them again.

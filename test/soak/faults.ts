@@ -107,7 +107,7 @@ export const FAULTS: readonly Fault[] = [
   { name: "command", run: command },
   { name: "dump", run: dump },
   {
-    name: "primary stopped, burst of flows",
+    name: "overrun: primary stopped",
     run: (world) =>
       stopped(world, world.primary, async () => {
         world.population.begin(world.primarySide, 3_000);

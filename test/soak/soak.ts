@@ -90,6 +90,7 @@ export async function soak(lab: Lab, options: SoakOptions): Promise<Outcome> {
       .map(({ seconds, name, error }) => `${clock(seconds)} ${name}: ${error}`),
     ...growth(samples.filter((sample) => sample.seconds >= calmSeconds)),
     ...(await overflows(world)),
+    ...[...world.loadErrors].map((error) => `load: ${error}`),
   ];
   return { options, samples, incidents, calmSeconds, flows: { begun, changed, ended }, complaints };
 }

@@ -27,6 +27,8 @@ export class World {
   readonly population: Population;
   readonly random: Random;
   primary: 0 | 1 = 0;
+  /** What the kernel refused of the load itself. */
+  readonly loadErrors = new Set<string>();
   readonly #load: Load;
   #timer: NodeJS.Timeout | undefined;
 
@@ -65,11 +67,19 @@ export class World {
   resume(): void {
     const each = Math.max(1, Math.round((this.#load.perSecond * TICK_MS) / 1_000));
     this.#timer ??= setInterval(() => {
-      const side = this.primarySide;
-      this.population.begin(side, each);
-      this.population.change(side, each);
-      if (this.population.alive > this.#load.alive) this.population.end(side, this.population.alive - this.#load.alive);
+      try {
+        this.#tick(each);
+      } catch (error) {
+        this.loadErrors.add(error instanceof Error ? error.message : String(error));
+      }
     }, TICK_MS);
+  }
+
+  #tick(each: number): void {
+    const side = this.primarySide;
+    this.population.begin(side, each);
+    this.population.change(side, each);
+    if (this.population.alive > this.#load.alive) this.population.end(side, this.population.alive - this.#load.alive);
   }
 
   pause(): void {
