@@ -51,8 +51,7 @@ export function claimInstance(socketPath: string): Result<Instance> {
     closeSync(fd);
     return refuse(taken);
   }
-  ftruncateSync(fd, 0);
-  writeFileSync(fd, `${process.pid}\n`);
+  writePid(fd);
   return succeed({
     release: () => {
       removeIfThere(socketPath);
@@ -60,6 +59,16 @@ export function claimInstance(socketPath: string): Result<Instance> {
       closeSync(fd);
     },
   });
+}
+
+/** Only for the sentence that a second daemon says: a full disk is no reason not to serve. */
+function writePid(fd: number): void {
+  try {
+    ftruncateSync(fd, 0);
+    writeFileSync(fd, `${process.pid}\n`);
+  } catch {
+    // The lock holds without it.
+  }
 }
 
 /** Removes the socket of a daemon that is gone. What is not a socket is not ours to remove: a sentence about it. */
