@@ -31,9 +31,10 @@ function testGroups() {
   const files = [...new Glob("{src,ffi,test}/**/*.test.ts").scanSync(ROOT)].sort();
   const inFolder = (...folders: string[]) => files.filter((file) => folders.some((folder) => file.startsWith(folder)));
   const [simulation, golden, fuzzing] = [inFolder("test/sim/"), inFolder("test/golden/"), inFolder("test/fuzz/")];
-  const namespaces = inFolder("test/lab/", "test/netns/");
-  const grouped = new Set([...simulation, ...golden, ...fuzzing, ...namespaces]);
-  return { unit: files.filter((file) => !grouped.has(file)), simulation, golden, fuzzing, namespaces };
+  const faults = inFolder("test/netns/fault-", "test/soak/");
+  const namespaces = inFolder("test/lab/", "test/netns/").filter((file) => !faults.includes(file));
+  const grouped = new Set([...simulation, ...golden, ...fuzzing, ...namespaces, ...faults]);
+  return { unit: files.filter((file) => !grouped.has(file)), simulation, golden, fuzzing, namespaces, faults };
 }
 
 function stages(): Stage[] {
@@ -53,6 +54,7 @@ function stages(): Stage[] {
     bunTest("Golden tests", groups.golden),
     bunTest("Fuzzing", groups.fuzzing),
     bunTest("Namespace tests", groups.namespaces),
+    bunTest("Real faults and a short soak", groups.faults),
   ];
 }
 

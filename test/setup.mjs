@@ -18,6 +18,7 @@ const DEBIAN_PACKAGES = [
   ...["openssh-server", "openssh-client", "socat", "hping3", "iputils-ping"], // their traffic
   ...["conntrackd", "tcpdump"], // the peer to get along with, and a look at the wire
   ...["systemd", "util-linux", "seccomp"], // what the README's unit is verified and imitated with
+  ...["libfaketime"], // a wall clock that is set back
 ];
 
 const POLICY_FILE = "/usr/sbin/policy-rc.d";
