@@ -82,6 +82,23 @@ test("README.md and packaging/ have the same files", async () => {
   for (const [path, words] of Object.entries(files)) expect(blockOf(words), path).toBe(await read(path));
 });
 
+test("docs/reliability.md names a test for each promise, and each test that it names exists", async () => {
+  const text = await read("docs/reliability.md");
+  const [promises = ""] = text.split("\n## What is not promised\n");
+  const items = promises.split(/^- /m).slice(1);
+  expect(items.length).toBeGreaterThan(15);
+  for (const item of items) {
+    const named = [...item.matchAll(/^ {2}- `((?:src|test)\/[^`]+\.test\.ts)`: "(.+)"$/gm)];
+    expect(named.length, item).toBeGreaterThan(0);
+    expect(named.length, item).toBe(item.split(/^ {2}- /m).length - 1); // No line is mistyped.
+    for (const [, path = "", name = ""] of named) {
+      const code = await read(path);
+      const isThere = ['"', "`", "'"].some((quote) => code.includes(`${quote}${name}`));
+      expect(isThere, `${path}: ${name}`).toBeTrue();
+    }
+  }
+});
+
 test("every link in the documentation leads to a file", async () => {
   for (const path of ["README.md", ...paths("docs/*.md")]) {
     for (const [, target = ""] of (await read(path)).matchAll(/\]\(([^)#]+)\)/g)) {
