@@ -24,11 +24,13 @@ import {
 import { flowOf } from "./kernel-traffic.ts";
 import { Machine } from "./readme-machine.ts";
 import { startUnit, UNIT_PATH, UNIT_USER } from "./readme-unit.ts";
+import { keyFileOf, makeSealedSides } from "./sealed-pair.ts";
 
 setDefaultTimeout(60_000);
 
 const CAP_NET_ADMIN = 0x1000n;
 const CAP_SYS_NICE = 0x80_0000n;
+const KEY_FILE = "/etc/ctsync/link.key";
 const SIGSYS_EXIT = 128 + 31;
 
 const flows = Array.from({ length: 3_000 }, (_, i) =>
@@ -40,10 +42,14 @@ interface Confined extends Side {
   readonly daemon: LabProcess;
 }
 
-async function startConfined({ namespace, config }: Side): Promise<Confined> {
+async function startConfined(side: Side): Promise<Confined> {
+  const { namespace, config } = side;
   const machine = await Machine.start(namespace);
-  const toml = readFileSync(config, "utf8").replace(/^socket = .*$/m, 'socket = "/run/ctsync/ctsync.sock"');
+  const toml = readFileSync(config, "utf8")
+    .replace(/^socket = .*$/m, 'socket = "/run/ctsync/ctsync.sock"')
+    .replace(/^key_file = .*$/m, `key_file = "${KEY_FILE}"`);
   await machine.write("/etc/ctsync/ctsync.toml", toml);
+  await machine.run(`install -m 600 ${keyFileOf(side)} ${KEY_FILE}`);
   await machine.write(UNIT_PATH, readFileSync(resolve(import.meta.dir, "../../packaging/ctsync.service"), "utf8"));
   await machine.run(`install -m 755 ${CTSYNC} /usr/local/sbin/ctsync`);
   const daemon = await startUnit(machine);
@@ -63,7 +69,7 @@ const masks = (pid: number, key: string): bigint[] => [
 
 test("as the unit confines it, it replicates, dumps, takes over, commits, hands back and outlives its link", async () => {
   await using lab = await Lab.create();
-  const bare = await makeSides(lab);
+  const bare = await makeSealedSides(lab);
   const sides = [await startConfined(bare[0]), await startConfined(bare[1])] as const;
   await Promise.all(sides.map(connected));
   for (const { daemon } of sides) {
