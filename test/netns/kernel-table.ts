@@ -15,8 +15,16 @@ export function unwrap<T>(result: Result<T, KernelError>): T {
   return result.value;
 }
 
+/** Read again when the table was resized meanwhile, as another lab may have it: a part of it is missing then. */
 export function table(namespace: Namespace): Uint32Array[] {
-  const dump = new KernelDump();
+  for (;;) {
+    const dump = new KernelDump();
+    const entries = readTable(namespace, dump);
+    if (!dump.interrupted) return entries;
+  }
+}
+
+function readTable(namespace: Namespace, dump: KernelDump): Uint32Array[] {
   unwrap(inside(namespace, () => dump.start()));
   const flow = new f.Flow();
   const entries: Uint32Array[] = [];

@@ -10,6 +10,7 @@ const USAGE = `npm run soak [-- OPTIONS]: two daemons under load and random faul
 
   --minutes N   how long; default 60
   --seed N      repeats what another run did; default: drawn from the clock
+  --open        on a link without a key, as to a conntrackd; default: sealed
   --rate N      flows a second that begin, end and change, each; default 200
   --out DIR     where soak.md and soak.svg go; default dist/soak
   --help        this text
@@ -19,11 +20,13 @@ const OPTIONS = {
   seed: { type: "string", default: String(Date.now() % 1_000_000) },
   rate: { type: "string", default: "200" },
   out: { type: "string", default: "dist/soak" },
+  open: { type: "boolean", default: false },
   help: { type: "boolean", default: false },
 } as const;
 const ALIVE = 8_000;
 const GAP_MS = 12_000;
 const SAMPLE_MS = 5_000;
+const NOISE_BYTES = 8_000_000;
 
 async function main(): Promise<number> {
   let values: ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>["values"];
@@ -43,10 +46,18 @@ async function main(): Promise<number> {
     return 2;
   }
   const say = (line: string): void => console.log(line);
-  say(`A soak of ${minutes} minutes, seed ${seed}`);
+  say(`A soak of ${minutes} minutes, seed ${seed}, ${values.open ? "an open link" : "a sealed link"}`);
   await using lab = await Lab.create();
-  const load = { alive: ALIVE, perSecond };
-  const outcome = await soak(lab, { minutes, seed, load, gapMs: GAP_MS, sampleMs: SAMPLE_MS, say });
+  const load = { alive: ALIVE, perSecond, sealed: !values.open };
+  const outcome = await soak(lab, {
+    minutes,
+    seed,
+    load,
+    gapMs: GAP_MS,
+    sampleMs: SAMPLE_MS,
+    noiseBytes: NOISE_BYTES,
+    say,
+  });
   mkdirSync(values.out, { recursive: true });
   await Bun.write(join(values.out, "soak.svg"), picture(outcome));
   await Bun.write(join(values.out, "soak.md"), page(outcome, "soak.svg"));

@@ -137,7 +137,7 @@ export function page(outcome: Outcome, pictureName: string): string {
   });
   return `# A soak of ${options.minutes} minutes
 
-Seed ${options.seed}: ${flows.begun} flows began, ${flows.changed} changed, ${flows.ended} ended, ${options.load.alive} stood at a time.
+Seed ${options.seed}, ${options.load.sealed ? "a sealed link" : "an open link"}: ${flows.begun} flows began, ${flows.changed} changed, ${flows.ended} ended, ${options.load.alive} stood at a time.
 ${incidents.length} faults, after each of which kernel, internal cache and the peer's external cache were compared flow by flow.
 
 **${complaints.length === 0 ? "Verdict: all equal, nothing grew." : `Verdict: FAILED, ${complaints.length} complaints.`}**

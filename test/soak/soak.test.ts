@@ -5,6 +5,7 @@ import { page, picture } from "./report.ts";
 import { growth, type Sample, soak } from "./soak.ts";
 
 const TEST_MS = 120_000;
+const NOISE_BYTES = 8_000_000;
 const SEED = Number(process.env.CTSYNC_SEED ?? 7);
 
 test(
@@ -12,8 +13,8 @@ test(
   async () => {
     await using lab = await Lab.create();
     const outcome = await soak(lab, {
-      ...{ minutes: 0.6, seed: SEED, gapMs: 300, sampleMs: 250, say: () => {} },
-      load: { alive: 1_000, perSecond: 400 },
+      ...{ minutes: 0.6, seed: SEED, gapMs: 300, sampleMs: 250, noiseBytes: 32_000_000, say: () => {} },
+      load: { alive: 1_000, perSecond: 400, sealed: true },
     });
     expect(outcome.complaints).toEqual([]);
     expect(outcome.incidents.length).toBeGreaterThan(5);
@@ -32,10 +33,23 @@ const sample = (seconds: number, megabytes: number, descriptors: number): Sample
 
 test("memory and descriptors that grow are complained of, those that only vary are not", () => {
   const times = Array.from({ length: 100 }, (_, i) => i);
-  expect(growth(times.map((i) => sample(i, 60 + (i % 7), 30 + (i % 3))))).toEqual([]);
-  expect(growth(times.map((i) => sample(i, 60 + i / 2, 30)))).toEqual([expect.stringContaining("daemon 2 grew from ")]);
-  expect(growth(times.map((i) => sample(i, 60, 30 + Math.floor(i / 20))))).toEqual([
-    "daemon 2 had 31 descriptors, then 33",
-  ]);
-  expect(growth([])).toEqual([expect.stringContaining("too few")]);
+  expect(
+    growth(
+      times.map((i) => sample(i, 60 + (i % 7), 30 + (i % 3))),
+      NOISE_BYTES,
+    ),
+  ).toEqual([]);
+  expect(
+    growth(
+      times.map((i) => sample(i, 60 + i / 2, 30)),
+      NOISE_BYTES,
+    ),
+  ).toEqual([expect.stringContaining("daemon 2 grew from ")]);
+  expect(
+    growth(
+      times.map((i) => sample(i, 60, 30 + Math.floor(i / 20))),
+      NOISE_BYTES,
+    ),
+  ).toEqual(["daemon 2 had 31 descriptors, then 33"]);
+  expect(growth([], NOISE_BYTES)).toEqual([expect.stringContaining("too few")]);
 });

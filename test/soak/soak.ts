@@ -17,6 +17,8 @@ export interface SoakOptions {
   /** Longest time between two faults. */
   readonly gapMs: number;
   readonly sampleMs: number;
+  /** What garbage collection and the compiler leave to chance: less in an hour than in a minute. */
+  readonly noiseBytes: number;
   readonly say: (line: string) => void;
 }
 
@@ -50,9 +52,6 @@ export interface Outcome {
 /** Share of the time in which daemons are killed, and after it the share in which the last ones warm up. */
 const KILLING = 0.25;
 const WARM_UP = 0.15;
-/** What garbage collection leaves to chance. */
-const NOISE_BYTES = 8_000_000;
-
 export async function soak(lab: Lab, options: SoakOptions): Promise<Outcome> {
   const { seed, load, gapMs, say } = options;
   const random = new Random(seed);
@@ -88,7 +87,10 @@ export async function soak(lab: Lab, options: SoakOptions): Promise<Outcome> {
     ...incidents
       .filter(({ error }) => error !== undefined)
       .map(({ seconds, name, error }) => `${clock(seconds)} ${name}: ${error}`),
-    ...growth(samples.filter((sample) => sample.seconds >= calmSeconds)),
+    ...growth(
+      samples.filter((sample) => sample.seconds >= calmSeconds),
+      options.noiseBytes,
+    ),
     ...(await overflows(world)),
     ...[...world.loadErrors].map((error) => `load: ${error}`),
   ];
@@ -139,7 +141,7 @@ function sampleOf(world: World, seconds: number): Sample | undefined {
 }
 
 /** The second half of the calm part against its first: medians of memory and descriptors of each daemon. */
-export function growth(samples: readonly Sample[]): string[] {
+export function growth(samples: readonly Sample[], noiseBytes: number): string[] {
   if (samples.length < 8) return [`only ${samples.length} samples: too few to tell whether anything grows`];
   const half = samples.length >> 1;
   const parts = [samples.slice(0, half), samples.slice(half)] as const;
@@ -150,7 +152,7 @@ export function growth(samples: readonly Sample[]): string[] {
     }));
     const name = `daemon ${i + 1}`;
     const complaints: string[] = [];
-    if (after!.bytes > before!.bytes * 1.05 + NOISE_BYTES)
+    if (after!.bytes > before!.bytes * 1.05 + noiseBytes)
       complaints.push(`${name} grew from ${before!.bytes} to ${after!.bytes} bytes`);
     if (after!.descriptors > before!.descriptors)
       complaints.push(`${name} had ${before!.descriptors} descriptors, then ${after!.descriptors}`);

@@ -1,6 +1,8 @@
 /** Two daemons with a load that goes on in the background, which of them is primary, and what must hold in a quiet moment. */
+import { join } from "node:path";
 import { compareLines, describe } from "../lab/compare.ts";
-import type { Daemon } from "../lab/ctsync.ts";
+import { CTSYNC, type Daemon } from "../lab/ctsync.ts";
+import { succeed } from "../lab/execute.ts";
 import type { Lab } from "../lab/lab.ts";
 import { until } from "../lab/until.ts";
 import { connected, kernelFlows, type Side, type Sides, start, startPair, statusOf } from "../netns/daemon-pair.ts";
@@ -19,6 +21,8 @@ export interface Load {
   readonly alive: number;
   /** New flows a second, as many that end, and as many that change. */
   readonly perSecond: number;
+  /** The link has a key: both know that the other is a ctsync too. Else they speak as to a conntrackd. */
+  readonly sealed: boolean;
 }
 
 export class World {
@@ -33,7 +37,10 @@ export class World {
   #timer: NodeJS.Timeout | undefined;
 
   static async start(lab: Lab, random: Random, load: Load): Promise<World> {
+    const keyFile = join(lab.directory, "link.key"); // Of both: they share the disk.
+    if (load.sealed) await succeed([CTSYNC, "keygen", keyFile]);
     const sides = await makeFaultSides(lab, {
+      link: load.sealed ? { key_file: keyFile } : {},
       sync: { purge_timeout_seconds: PURGE_SECONDS },
       netlink: { buffer_bytes: BUFFER_BYTES, buffer_max_bytes: BUFFER_BYTES },
     });
@@ -115,15 +122,16 @@ export class World {
     const wanted = kernelFlows(this.primarySide);
     await before();
     const { steps } = await notify(this.backupSide, "master");
+    this.primary = this.backup;
     const failed = steps.filter(({ ok }) => !ok);
     if (failed.length > 0) throw new Error(`the takeover failed: ${JSON.stringify(failed)}`);
-    const said = describe(compareLines(wanted, kernelFlows(this.backupSide)));
+    const said = describe(compareLines(wanted, kernelFlows(this.primarySide)));
     if (said !== "equal") throw new Error(`after the takeover the kernel differs: ${said}`);
-    this.primary = this.backup;
   }
 
   /** The quiet moment: kernel = internal = the peer's external cache, and as many flows as we put there. */
   async check(): Promise<void> {
+    await Promise.all(this.sides.map(connected)); // One that was deaf may take its peer for silent a little longer.
     await converged(this.primarySide, this.backupSide);
     const found = kernelFlows(this.primarySide).length;
     if (found !== this.population.alive) throw new Error(`the kernel has ${found} flows of ${this.population.alive}`);
