@@ -7,7 +7,7 @@ import type { Lab } from "../lab/lab.ts";
 import { until } from "../lab/until.ts";
 import { connected, kernelFlows, type Side, type Sides, start, startPair, statusOf } from "../netns/daemon-pair.ts";
 import { converged, makeFaultSides, notify } from "../netns/fault-pair.ts";
-import type { Random } from "../sim/random.ts";
+import { Random } from "../sim/random.ts";
 import { Population } from "./population.ts";
 
 const TICK_MS = 250;
@@ -56,7 +56,7 @@ export class World {
     this.daemons = daemons;
     this.random = random;
     this.#load = load;
-    this.population = new Population(random);
+    this.population = new Population(new Random(random.word())); // Its own, so that the load does not shift the faults.
   }
 
   get backup(): 0 | 1 {
