@@ -4,10 +4,12 @@
  */
 import { DEAD, FRESH } from "./cache/internal.ts";
 import { Flow } from "./flow/flow.ts";
-import type { Outbound, Replica } from "./replica.ts";
+import type { Replica } from "./replica.ts";
+import type { Outbound } from "./replica-outbound.ts";
 import type { PeerHost } from "./replica-peer.ts";
 import type { Session } from "./sync/session.ts";
-import { EXTENDED_MESSAGE_MAX_BYTES, encodeFlow, MESSAGE_MAX_BYTES } from "./wire/encode.ts";
+import { LONGEST_MESSAGE_BYTES, putClaim } from "./wire/claim.ts";
+import { encodeFlow, MESSAGE_MAX_BYTES } from "./wire/encode.ts";
 import { encodeExtension } from "./wire/extension.ts";
 import {
   CONTROL_BYTES,
@@ -39,7 +41,7 @@ export class Datagrams {
   #datagramFor(peer: number, out: Outbound, nowMs: number): boolean {
     const session = this.#replica.sessions[peer];
     const { payloadMax } = out;
-    const messageMax = session.extended ? EXTENDED_MESSAGE_MAX_BYTES : MESSAGE_MAX_BYTES;
+    const messageMax = session.extended ? LONGEST_MESSAGE_BYTES : MESSAGE_MAX_BYTES;
     let at = -1;
     let used = 0;
     // Whether a message fits is known once it is written. The last datagram takes only what fits whatever its length.
@@ -68,7 +70,7 @@ export class Datagrams {
 
   #putFlow(session: Session, host: PeerHost | undefined, out: Outbound, at: number, nowMs: number): number {
     const { seq, flags, slot } = session.outgoing;
-    const { expectations, internal, counters } = this.#replica;
+    const { expectations, internal, ownership, counters } = this.#replica;
     if (expectations.isOurs(slot)) {
       const bytes = expectations.put(slot, out.view, at, nowMs, session.extended);
       putHeader(out.view, at, expectations.type, flags, bytes, seq);
@@ -78,7 +80,8 @@ export class Datagrams {
     const life = internal.lifeOf(slot);
     const type = life === DEAD ? CT_DESTROY : life === FRESH ? CT_NEW : CT_UPDATE;
     host?.sent(slot, life === DEAD ? undefined : this.#sent.words);
-    const bytes = encodeFlow(this.#sent, out.view, at, false, session.extended);
+    let bytes = encodeFlow(this.#sent, out.view, at, false, session.extended);
+    if (host !== undefined && life !== DEAD) bytes = putClaim(out.view, at + bytes, ownership.claimOn(slot)) - at;
     putHeader(out.view, at, type, flags, bytes, seq);
     counters.wire.flowsSent++;
     return bytes;

@@ -82,21 +82,29 @@ describe("a flow in both kernels", () => {
     expect(markAt(a, 1)).toBe(42);
   });
 
-  test("is the node's own once the peer has let it go, is silent, or lives anew without it", () => {
-    const ended = committed();
-    ended[0].event(EVENT_DESTROY, numbered(1));
-    talk(...ended, 1_100);
-    expect(ended[1].replica.kernelEntry(marked(1), ended[1].nowMs)).toBe("created");
+  test("is the node's own once the peer has let it go, and asks for a reading that finds it", () => {
+    const [a, b] = committed();
+    expect(b.replica.kernelEntry(marked(1), b.nowMs)).toBe("peers");
+    expect(b.replica.ownership.wantsReading).toBe(false);
+    a.event(EVENT_DESTROY, numbered(1));
+    talk(a, b, 1_100);
+    expect(b.replica.ownership.wantsReading).toBe(true);
+    expect(b.replica.kernelEntry(marked(1), b.nowMs)).toBe("created");
+  });
 
+  test("stays the peer's while the external cache has it, though the peer is silent or lives anew without it", () => {
     const [, silent] = committed();
     silent.says(10_000);
-    expect(silent.replica.kernelEntry(marked(1), silent.nowMs)).toBe("created");
+    expect(silent.replica.kernelEntry(marked(1), silent.nowMs)).toBe("peers");
 
     const [a, b] = committed();
     const reborn = new Node(900_000, 16, 77);
     reborn.nowMs = a.nowMs;
     talk(reborn, b, 1_000);
     expect(knows(b, 1)).toBe(true);
+    expect(b.replica.kernelEntry(marked(1), b.nowMs)).toBe("peers");
+    for (let i = 0; i < 7; i++) talk(reborn, b, 10_000);
+    expect([knows(b, 1), b.replica.ownership.wantsReading]).toEqual([false, true]);
     expect(b.replica.kernelEntry(marked(1), b.nowMs)).toBe("created");
   });
 

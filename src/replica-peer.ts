@@ -41,8 +41,9 @@ export class PeerHost implements ExtensionHost {
     };
     this.#prover = new Prover(this.told, port, repair, restMs);
     this.#walk = new Walk(replica, this, session, port, resend);
+    const held = (): number => external.countOf(peer);
     const withdraw = (slot: number): void => external.remove(slot);
-    this.#checker = new Checker(this.heard, port, withdraw, () => session.request(), replica.counters.proof);
+    this.#checker = new Checker(this.heard, held, port, withdraw, () => session.request(), replica.counters.proof);
   }
 
   get role(): NodeRole {
@@ -55,6 +56,14 @@ export class PeerHost implements ExtensionHost {
 
   get isFull(): boolean {
     return this.#session.dirt.has("external-full");
+  }
+
+  get clock(): number {
+    return this.#replica.ownership.clock;
+  }
+
+  heardClock(clock: number): void {
+    this.#replica.ownership.heardClock(clock);
   }
 
   /** Of the external cache and what the peer told. */

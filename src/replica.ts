@@ -17,11 +17,13 @@ import { Flow } from "./flow/flow.ts";
 import { ReplicaCounters } from "./replica-counters.ts";
 import { Datagrams } from "./replica-datagrams.ts";
 import { ReplicaExpectations } from "./replica-expectations.ts";
-import { Ownership } from "./replica-ownership.ts";
+import type { Outbound } from "./replica-outbound.ts";
+import { Ownership, WEAK } from "./replica-ownership.ts";
 import { PeerHost } from "./replica-peer.ts";
 import { Repair } from "./replica-repair.ts";
-import type { Proof } from "./sync/proof.ts";
+import { NO_PROOF, type Proof } from "./sync/proof.ts";
 import type { ExtensionPort, NodeRole, Session, SlotOwner } from "./sync/session.ts";
+import { CLAIM_BYTES, claimOf } from "./wire/claim.ts";
 import { type Decoded, decodeFlow } from "./wire/decode.ts";
 import { decodeExpectation } from "./wire/expectation.ts";
 import { decodeExtension, EXT, ExtensionMessage } from "./wire/extension.ts";
@@ -41,6 +43,8 @@ import {
   rangeFrom,
   rangeTo,
 } from "./wire/header.ts";
+
+export type { Outbound } from "./replica-outbound.ts";
 
 /** What the kernel told of a flow. */
 export const EVENT_NEW = 1;
@@ -64,34 +68,18 @@ export interface ReplicaOptions {
   readonly sessions: readonly ((owner: SlotOwner) => Session)[];
 }
 
-/** Where `transmit` puts the datagrams of one peer. Each has room for `payloadMax` bytes and one message more. */
-export interface Outbound {
-  readonly view: DataView;
-  readonly bytes: Uint8Array;
-  /** Datagrams that can still be opened. */
-  readonly room: number;
-  /** Longest payload: the link's MTU less the headers. */
-  readonly payloadMax: number;
-  /** Where the next datagram begins. */
-  open(): number;
-  /** The datagram opened last is complete. */
-  close(lengthBytes: number): void;
-}
-
-const NO_PROOF: Proof = { supported: false, equalMs: Number.NEGATIVE_INFINITY, flows: 0, differing: 0 };
-
 export class Replica {
   readonly internal: InternalCache;
   readonly external: ExternalCache;
   readonly expectations: ReplicaExpectations;
   readonly sessions: readonly Session[];
   readonly counters = new ReplicaCounters();
-  /** What keepalived made of this node: extended peers are told. */
-  role: NodeRole = "unknown";
   /** Towards extended peers, by peer number. */
   readonly hosts: readonly (PeerHost | undefined)[];
+  /** Whose a flow is that extended peers have as well. */
+  readonly ownership: Ownership;
   readonly #datagrams = new Datagrams(this);
-  readonly #ownership: Ownership;
+  #role: NodeRole = "unknown";
   readonly #repairs: readonly Repair[];
   readonly #filter: AddressFilter;
   readonly #stale: readonly StaleEntries[];
@@ -117,9 +105,19 @@ export class Replica {
       extension.attach(host);
       return host;
     });
-    this.#ownership = new Ownership(this, this.sessions, this.hosts);
+    this.ownership = new Ownership(this, this.sessions);
     this.#repairs = this.sessions.map((session, peer) => new Repair(session, this.hosts[peer]));
     this.#stale = options.sessions.map((_, peer) => new StaleEntries(this.external, peer, options.staleMs));
+  }
+
+  /** What keepalived made of this node: extended peers are told. */
+  get role(): NodeRole {
+    return this.#role;
+  }
+
+  set role(role: NodeRole) {
+    if (role === "master" && this.#role !== "master") this.ownership.takesOver();
+    this.#role = role;
   }
 
   /** An event of our kernel: `kind` is EVENT_NEW, EVENT_UPDATE or EVENT_DESTROY. */
@@ -133,8 +131,8 @@ export class Replica {
     const before = this.internal.count;
     const slot = this.#store(kind === EVENT_NEW, false, flow, nowMs);
     if (slot < 0) return;
-    if (this.#ownership.active && this.internal.count > before)
-      this.#ownership.claimed(slot, flow, kind === EVENT_NEW, nowMs);
+    if (this.ownership.active)
+      this.ownership.moved(slot, flow, this.internal.count > before, kind === EVENT_NEW, nowMs);
     this.#changed(slot);
   }
 
@@ -144,20 +142,19 @@ export class Replica {
    */
   kernelEntry(flow: Flow, nowMs: number, claims = false): Entry {
     if (this.#ignored(flow)) return "ignored";
-    if (!claims && this.#ownership.active && this.#ownership.isPeers(flow)) return "peers";
+    if (!claims && this.ownership.active && this.ownership.isPeers(flow)) return "peers";
     const before = this.internal.count;
     const slot = this.#store(false, true, flow, nowMs);
     if (slot < 0) return "full";
+    if (this.ownership.active) this.ownership.found(slot, this.internal.count > before, claims);
     if (!this.internal.changed) return "known";
-    if (claims && this.#ownership.active && this.internal.count > before)
-      this.#ownership.claimed(slot, flow, true, nowMs);
     this.#changed(slot);
     return this.internal.count > before ? "created" : "updated";
   }
 
   /** What an entry of our kernel is to the internal cache; the timer does not count. A peer's flow is ignored. Changes nothing. */
   compareEntry(flow: Flow): "ignored" | Comparison {
-    const ignored = this.#filter.ignores(flow.words) || (this.#ownership.active && this.#ownership.isPeers(flow));
+    const ignored = this.#filter.ignores(flow.words) || (this.ownership.active && this.ownership.isPeers(flow));
     return ignored ? "ignored" : this.internal.compare(flow);
   }
 
@@ -208,7 +205,6 @@ export class Replica {
   }
 
   tick(nowMs: number): void {
-    this.#ownership.tick(nowMs);
     const hasRoom = this.external.count < this.internal.flowsMax;
     for (let peer = 0; peer < this.sessions.length; peer++) {
       const session = this.sessions[peer];
@@ -247,6 +243,7 @@ export class Replica {
     const flows = this.external.count;
     this.external.clear();
     this.expectations.external.clear();
+    this.ownership.flushed();
     return flows;
   }
 
@@ -303,7 +300,9 @@ export class Replica {
     const { extended } = session;
     let expectation: Expectation | undefined;
     let decoded: Decoded = "ok";
-    if (type <= CT_DESTROY) decoded = decodeFlow(view, at, bytes, this.#received, extended);
+    const claim = type < CT_DESTROY && extended ? claimOf(view, at, bytes) : 0;
+    const named = claim === 0 ? bytes : bytes - CLAIM_BYTES;
+    if (type <= CT_DESTROY) decoded = decodeFlow(view, at, named, this.#received, extended);
     else if (type <= EXP_DESTROY) {
       const read = decodeExpectation(view, at, bytes, extended);
       if (typeof read === "string") decoded = read;
@@ -323,7 +322,7 @@ export class Replica {
       return;
     }
     if (expectation !== undefined) this.expectations.learn(type, expectation, peer, nowMs);
-    else if (type !== CTL) this.#learn(type, peer, nowMs);
+    else if (type !== CTL) this.#learn(type, peer, claim || WEAK, nowMs);
   }
 
   #extension(session: Session, port: ExtensionPort, view: DataView, at: number, bytes: number, nowMs: number): void {
@@ -342,10 +341,11 @@ export class Replica {
     else wire.extensionsUnknown++;
   }
 
-  #learn(type: number, peer: number, nowMs: number): void {
+  #learn(type: number, peer: number, claim: number, nowMs: number): void {
     const cache = this.counters.cache;
     this.counters.wire.flowsReceived++;
-    if (type !== CT_DESTROY && this.#ownership.active) this.#ownership.heard(this.#received, peer);
+    const isClaimed = type !== CT_DESTROY && this.sessions[peer].extended;
+    if (isClaimed) this.ownership.heard(this.#received, peer, claim);
     if (type === CT_DESTROY) {
       if (!this.external.destroy(this.#received, peer)) cache.externalUnknown++;
     } else if (
@@ -355,6 +355,6 @@ export class Replica {
     ) {
       cache.externalFull++;
       this.sessions[peer].dirt.mark("external-full", nowMs);
-    }
+    } else if (isClaimed) this.ownership.stored(this.external.toldSlot, claim);
   }
 }

@@ -42,6 +42,10 @@ export interface PeerReport {
   readonly address: string;
   /** Silent: nothing was heard for longer than the peer's heartbeat allows. */
   readonly state: "connected" | "handshake" | "silent";
+  /** What keepalived made of it, as it says; null: it does not say such things. */
+  readonly role: Role | null;
+  /** How far its newest bulk has come; null: none that it told of. */
+  readonly bulk: BulkProgressReport | null;
   /** Milliseconds since the last datagram of the peer; null when none came yet. */
   readonly lastHeardMs: number | null;
   /** How long the oldest change has waited to be sent, or acknowledged, about; 0 when none waits. */
@@ -49,13 +53,22 @@ export interface PeerReport {
   /** Why the peer's external cache cannot be what it should be now; null: nothing is known against it. */
   readonly dirty: string | null;
   /** When that cache was last proven equal to our internal one; null: never, or the peer cannot prove it. */
-  readonly proof: { readonly secondsAgo: number; readonly flows: number } | null;
+  readonly proof: { readonly secondsAgo: number; readonly flows: number; readonly leftovers: number } | null;
   /** Messages sent and not yet acknowledged, and messages waiting to be sent. */
   readonly unacknowledged: number;
   readonly queued: number;
   /** Messages that were resent because the peer missed them, and messages of the peer that never came. */
   readonly resent: number;
   readonly lost: number;
+}
+
+export interface BulkProgressReport {
+  readonly sent: number;
+  /** Flows that the peer had when it began. */
+  readonly total: number;
+  readonly sending: boolean;
+  /** All of it was acknowledged. */
+  readonly arrived: boolean;
 }
 
 export interface LinkReport {
@@ -201,11 +214,15 @@ export interface FlowDifference {
 /** Whether a peer's external cache is our internal one. */
 export interface PeerVerdict {
   readonly address: string;
-  /** unprovable: it exchanges no digests, as a conntrackd or a ctsync without a key. */
-  readonly state: "equal" | "differs" | "unprovable" | "silent";
+  /**
+   * unprovable: it exchanges no digests, as a conntrackd or a ctsync without a key. leftovers: it holds what this node told, and
+   * beside it flows that this node told in a former life alone, until their time is over.
+   */
+  readonly state: "equal" | "leftovers" | "differs" | "unprovable" | "silent";
   /** What the comparison was over, and how many parts of the table differed in the last one. */
   readonly flows: number;
   readonly differing: number;
+  readonly leftovers: number;
 }
 
 export interface VerifyReport {

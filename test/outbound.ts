@@ -1,6 +1,6 @@
 /** Where a replica puts datagrams in a test: as many as there is room for, each as long as the link allows. */
 import type { Outbound } from "../src/replica.ts";
-import { EXTENDED_MESSAGE_MAX_BYTES } from "../src/wire/encode.ts";
+import { LONGEST_MESSAGE_BYTES } from "../src/wire/claim.ts";
 import { frameLength } from "../src/wire/header.ts";
 
 export type Bytes = Uint8Array<ArrayBuffer>;
@@ -15,7 +15,7 @@ export class Datagrams implements Outbound {
 
   constructor(payloadMaxBytes = 1_471, most = 16) {
     this.payloadMax = payloadMaxBytes;
-    this.#stride = payloadMaxBytes + EXTENDED_MESSAGE_MAX_BYTES;
+    this.#stride = payloadMaxBytes + LONGEST_MESSAGE_BYTES;
     this.#most = most;
     this.bytes = new Uint8Array(this.#stride * most);
     this.view = new DataView(this.bytes.buffer);

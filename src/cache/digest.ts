@@ -5,7 +5,8 @@
  *   bucket  4,096, 64 in each group: the top 12 bits
  *
  * A slot's place holds the digests of its flow's key and content, two words; 0 for content: not counted. The sum of a bucket is
- * the sum of its contents modulo 2^32, kept up to date by subtracting the old one and adding the new one (D-009).
+ * the sum of its contents modulo 2^32, kept up to date by subtracting the old one and adding the new one (D-009). The slots of a
+ * bucket are a list, linked both ways by slot + 1, 0 for its ends: so a bucket is found without a look at all others.
  */
 import { contentDigest, keyDigest } from "../flow/digest.ts";
 
@@ -18,6 +19,9 @@ const SLOTS_MAX = 8_192;
 export class Digest {
   readonly #pairs: Uint32Array;
   readonly #sums = new Uint32Array(BUCKETS);
+  readonly #first = new Uint32Array(BUCKETS);
+  readonly #next: Uint32Array;
+  readonly #previous: Uint32Array;
   /** Slots whose key digest lies in a range, ordered by it; found by the last `find`. */
   readonly slots = new Uint32Array(SLOTS_MAX);
   #count = 0;
@@ -30,16 +34,13 @@ export class Digest {
 
   constructor(flowsMax: number) {
     this.#pairs = new Uint32Array(flowsMax * 2);
+    this.#next = new Uint32Array(flowsMax);
+    this.#previous = new Uint32Array(flowsMax);
   }
 
   /** Flows that are counted. */
   get count(): number {
     return this.#count;
-  }
-
-  /** One past the highest slot counted since it was clear. */
-  get end(): number {
-    return this.#end;
   }
 
   /** The flow in `slot` is `words` now. */
@@ -50,29 +51,51 @@ export class Digest {
     const at = slot * 2;
     const before = pairs[at + 1];
     if (before === content && pairs[at] === key) return;
-    if (before !== 0) this.#sums[pairs[at] >>> BUCKET_SHIFT] -= before;
-    else this.#count++;
+    const bucket = key >>> BUCKET_SHIFT;
+    if (before !== 0 && pairs[at] === key) this.#sums[bucket] -= before;
+    else {
+      if (before !== 0) this.#take(slot);
+      this.#count++;
+      this.#link(slot, bucket);
+    }
     pairs[at] = key;
     pairs[at + 1] = content;
-    this.#sums[key >>> BUCKET_SHIFT] += content;
+    this.#sums[bucket] += content;
     if (slot >= this.#end) this.#end = slot + 1;
     this.#version++;
   }
 
   /** The slot is counted no more. */
   forget(slot: number): void {
-    const at = slot * 2;
-    const before = this.#pairs[at + 1];
-    if (before === 0) return;
-    this.#sums[this.#pairs[at] >>> BUCKET_SHIFT] -= before;
-    this.#pairs[at + 1] = 0;
-    this.#count--;
+    if (this.#pairs[slot * 2 + 1] === 0) return;
+    this.#take(slot);
     this.#version++;
+  }
+
+  #take(slot: number): void {
+    const bucket = this.#pairs[slot * 2] >>> BUCKET_SHIFT;
+    this.#sums[bucket] -= this.#pairs[slot * 2 + 1];
+    this.#pairs[slot * 2 + 1] = 0;
+    this.#count--;
+    const next = this.#next[slot];
+    const previous = this.#previous[slot];
+    if (previous === 0) this.#first[bucket] = next;
+    else this.#next[previous - 1] = next;
+    if (next !== 0) this.#previous[next - 1] = previous;
+  }
+
+  #link(slot: number, bucket: number): void {
+    const next = this.#first[bucket];
+    this.#next[slot] = next;
+    this.#previous[slot] = 0;
+    if (next !== 0) this.#previous[next - 1] = slot + 1;
+    this.#first[bucket] = slot + 1;
   }
 
   clear(): void {
     this.#pairs.fill(0, 0, this.#end * 2);
     this.#sums.fill(0);
+    this.#first.fill(0);
     this.#count = 0;
     this.#end = 0;
     this.#version++;
@@ -112,21 +135,18 @@ export class Digest {
     for (let i = 0; i < PER_GROUP; i++) into[at + i] = this.#sums[group * PER_GROUP + i];
   }
 
-  /**
-   * Finds the counted slots whose key lies from `first` to `last`, at most a bucket, both included; -1 when they are too many.
-   * It is a walk over all slots, unless nothing changed since the last one.
-   */
+  /** Finds the counted slots whose key lies from `first` to `last`, both included, of one bucket; -1 when they are too many. */
   find(first: number, last: number): number {
     if (this.#foundVersion === this.#version && this.#foundFirst === first && this.#foundLast === last)
       return this.#found;
     const { slots } = this;
     const pairs = this.#pairs;
     let found = 0;
-    for (let slot = 0; slot < this.#end && found >= 0; slot++) {
-      const key = pairs[slot * 2];
-      if (key < first || key > last || pairs[slot * 2 + 1] === 0) continue;
+    for (let at = this.#first[bucketOf(first)]; at !== 0 && found >= 0; at = this.#next[at - 1]) {
+      const key = pairs[(at - 1) * 2];
+      if (key < first || key > last) continue;
       if (found === SLOTS_MAX) found = -1;
-      else slots[found++] = slot;
+      else slots[found++] = at - 1;
     }
     if (found > 0) slots.subarray(0, found).sort((a, b) => pairs[a * 2] - pairs[b * 2]);
     this.#foundVersion = this.#version;

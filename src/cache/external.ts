@@ -24,9 +24,15 @@ export class ExternalCache {
   readonly #roundOf: Uint8Array;
   /** The round of each peer. After 255 it starts over: a flow of an old round may then pass for one of this. */
   readonly #rounds = new Uint8Array(PEERS_MAX);
+  /** Flows by the peer that told of them last. */
+  readonly #counts = new Uint32Array(PEERS_MAX);
   /** Digest of each peer's flows, where there is one. */
   readonly #digests: (Digest | undefined)[] = [];
   readonly #scratch = new Flow();
+  /** Where the flow lies that was told of last. */
+  toldSlot = -1;
+  /** Hears of each slot that is given up. */
+  onRemove: (slot: number) => void = () => {};
 
   constructor(flowsMax: number, hash: FlowHash) {
     this.#table = new FlowTable(flowsMax, hash);
@@ -40,6 +46,11 @@ export class ExternalCache {
     return this.#table.count;
   }
 
+  /** Flows that this peer told of last, whichever life of it. */
+  countOf(peer: number): number {
+    return this.#counts[peer];
+  }
+
   find(flow: Flow): number {
     return this.#table.find(flow.words);
   }
@@ -49,7 +60,12 @@ export class ExternalCache {
     completeReply(flow.words);
     const slot = this.#table.place(flow.words);
     if (slot < 0) return false;
-    if (!this.#table.placed) this.#table.write(slot, flow.words);
+    if (this.#table.placed) this.#counts[peer]++;
+    else {
+      this.#table.write(slot, flow.words);
+      this.#counts[this.#peerOf[slot]]--;
+      this.#counts[peer]++;
+    }
     this.#createdSeconds[slot] = nowMs / 1000;
     this.#told(slot, flow.words, peer, nowMs);
     return true;
@@ -64,6 +80,8 @@ export class ExternalCache {
     overlay(known.words, flow.words);
     completeReply(known.words);
     this.#table.write(slot, known.words);
+    this.#counts[this.#peerOf[slot]]--;
+    this.#counts[peer]++;
     this.#told(slot, known.words, peer, nowMs);
     return true;
   }
@@ -77,12 +95,15 @@ export class ExternalCache {
   }
 
   remove(slot: number): void {
+    this.onRemove(slot);
     this.#digests[this.#peerOf[slot]]?.forget(slot);
+    this.#counts[this.#peerOf[slot]]--;
     this.#table.remove(slot);
   }
 
   clear(): void {
     this.#table.clear();
+    this.#counts.fill(0);
     for (const digest of this.#digests) digest?.clear();
   }
 
@@ -137,6 +158,7 @@ export class ExternalCache {
       if (this.#peerOf[slot] !== peer) this.#digests[this.#peerOf[slot]]?.forget(slot);
       this.#digests[peer]?.set(slot, words);
     }
+    this.toldSlot = slot;
     this.#updatedSeconds[slot] = nowMs / 1000;
     this.#peerOf[slot] = peer;
     this.#roundOf[slot] = this.#rounds[peer];

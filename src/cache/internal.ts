@@ -11,8 +11,7 @@
  * seen; `nextUnseen` then names the flows that the kernel did not show.
  *
  * The kernel starts a flow's timer again with each packet and tells nobody. Whoever compares cache and kernel moves the
- * cached timer where it went too far astray (`timer-drift.ts`); `takeMoved` then names the flows of which a peer believes
- * a wrong timer since.
+ * cached timer where it went too far astray (`timer-drift.ts`); an extended peer is told then (`replica-walk.ts`).
  */
 import { FLOW_WORDS, Flow, HAS, HAS_TIMEOUT, REPLY_SRC, TIMEOUT } from "../flow/flow.ts";
 import { hasLost, leaveUnnamed, overlay } from "../flow/merge.ts";
@@ -38,10 +37,6 @@ export class InternalCache {
   readonly #seen: Uint8Array;
   readonly #scratch = new Flow();
   readonly #peers: number;
-  /** 1: the timer was moved since the peers heard of the flow last. */
-  readonly #moved: Uint8Array;
-  #movedCount = 0;
-  #movedFrom = 0;
   #pass = 0;
   #dead = 0;
   /** True if the last `upsert` changed what the peer should know; a bare change of the timeout does not count. */
@@ -57,7 +52,6 @@ export class InternalCache {
     this.#createdSeconds = new Uint32Array(flowsMax);
     this.#updatedSeconds = new Uint32Array(flowsMax);
     this.#seen = new Uint8Array(flowsMax);
-    this.#moved = new Uint8Array(flowsMax);
   }
 
   /** Flows that live in the kernel, as far as is known. */
@@ -176,8 +170,6 @@ export class InternalCache {
     this.#table.clear();
     this.#life.fill(FRESH);
     this.#dead = 0;
-    this.#moved.fill(0);
-    this.#movedCount = 0;
   }
 
   lifeOf(slot: number): number {
@@ -245,27 +237,6 @@ export class InternalCache {
     known.words[HAS] |= HAS_TIMEOUT;
     this.#table.write(slot, known.words);
     this.#updatedSeconds[slot] = nowMs / 1000;
-    if (this.#moved[slot] !== 0) return;
-    this.#moved[slot] = 1;
-    this.#movedCount++;
-  }
-
-  /** Flows whose timer was moved and not taken yet. */
-  get movedCount(): number {
-    return this.#movedCount;
-  }
-
-  /** A live flow whose timer was moved, each once and in turn, or -1: whoever takes it tells the peers. */
-  takeMoved(): number {
-    while (this.#movedCount > 0) {
-      let slot = this.#moved.indexOf(1, this.#movedFrom);
-      if (slot < 0) slot = this.#moved.indexOf(1);
-      this.#moved[slot] = 0;
-      this.#movedCount--;
-      this.#movedFrom = slot + 1;
-      if (this.#table.isUsed(slot) && this.#life[slot] !== DEAD) return slot;
-    }
-    return -1;
   }
 
   /** The number of the pass that was begun last: another one means that another reread has taken over. */

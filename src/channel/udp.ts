@@ -16,7 +16,7 @@ import type { Address } from "../config/address.ts";
 import type { LinkConfig } from "../config/load.ts";
 import type { LinkState } from "../kernel/addresses.ts";
 import { type Result, refuse, succeed } from "../result.ts";
-import { EXTENDED_MESSAGE_MAX_BYTES } from "../wire/encode.ts";
+import { LONGEST_MESSAGE_BYTES } from "../wire/claim.ts";
 import type { Channel } from "./channel.ts";
 import type { ChannelCounters } from "./counters.ts";
 
@@ -72,7 +72,7 @@ export class UdpChannel implements Channel {
     grow(fd, Option.SO_SNDBUFFORCE, Option.SO_SNDBUF, link.sendBufferBytes);
     const headers = link.local.family === 4 ? IPV4_AND_UDP_BYTES : IPV6_AND_UDP_BYTES;
     this.payloadMax = Math.min(state.mtuBytes, MTU_BYTES_MAX) - headers - 1;
-    this.#out = new SendBatch(SEND_DATAGRAMS, this.payloadMax + EXTENDED_MESSAGE_MAX_BYTES);
+    this.#out = new SendBatch(SEND_DATAGRAMS, this.payloadMax + LONGEST_MESSAGE_BYTES);
     this.#destination = socketAddress(link.peer, link.port, state.index);
     for (let i = 0; i < SEND_DATAGRAMS; i++) this.#out.setDestination(i, this.#destination);
     this.view = this.#out.view;

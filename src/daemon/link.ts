@@ -12,6 +12,7 @@ import type { LinkConfig } from "../config/load.ts";
 import { linkState } from "../kernel/addresses.ts";
 import type { LinkReport, SealReport } from "../report.ts";
 import type { Log } from "./log.ts";
+import { Refusals } from "./refusals.ts";
 import { SealNews, sessionText } from "./seal-news.ts";
 
 /** How often a link that is not open is tried, beside each change of addresses and links. */
@@ -22,6 +23,7 @@ export class Link {
   channel: Channel | undefined;
   /** Undefined: the link has no key. It outlives channels: sessions go on when the interface comes back. */
   readonly seal: Seal | undefined;
+  readonly refusals = new Refusals();
   readonly #news: SealNews | undefined;
   readonly #config: LinkConfig;
   readonly #log: Log;
@@ -65,6 +67,7 @@ export class Link {
       if (state?.index === before.interfaceIndex && state.mtuBytes === before.mtuBytes) {
         before.tick(nowMs);
         this.#news?.look();
+        this.refusals.look(this.counters, nowMs);
         return false;
       }
       before.shut();

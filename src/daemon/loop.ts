@@ -48,6 +48,8 @@ export interface LoopParts {
   readonly addressesChanged: () => void;
   /** The kernel dropped events. */
   readonly overrun: () => void;
+  /** The replica needs a reading of the kernel's table. */
+  readonly readingWanted: () => void;
   /** Work of the control socket is in hand that Bun alone knows of. */
   readonly clients: () => boolean;
 }
@@ -170,6 +172,7 @@ export class Loop {
     nowMs = monotonicMs();
     jobs.turn(nowMs);
     replica.tick(nowMs);
+    if (replica.ownership.wantsReading) this.#parts.readingWanted();
     for (let peer = 0; peer < links.length; peer++) {
       if (nowMs >= links[peer].dueMs) this.#tendLinks(nowMs);
       this.#transmit(links[peer], peer, nowMs);

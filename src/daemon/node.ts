@@ -52,6 +52,8 @@ export interface NodeState {
   lostAgain: boolean;
   /** Rereads of the kernel's table that are under way. */
   rereading: number;
+  /** A reading that the replica wants is queued, or under way. */
+  readingWanted: boolean;
   /** All events have been worked off that the kernel raised before. */
   eventsReadMs: number;
   /** The kernel's timers were shortened, and no peer has told since then what is still alive. */

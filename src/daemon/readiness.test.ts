@@ -1,20 +1,38 @@
 import { expect, test } from "bun:test";
+import type { Proof } from "../sync/proof.ts";
 import type { PeerState } from "../sync/session.ts";
 import type { Node } from "./node.ts";
-import type { Proof } from "./peer-proof.ts";
 import { readiness } from "./readiness.ts";
+import { Refusals } from "./refusals.ts";
 
 const NOW_MS = 100_000;
 
 /** A backup that has all, and what is otherwise. */
-function node(other: { role?: string; suspect?: boolean; peer?: PeerState; held?: Partial<Proof> } = {}): Node {
-  const held = { supported: true, equalMs: NOW_MS - 1_000, flows: 5, differing: 0, ...other.held };
+function node(
+  other: {
+    role?: string;
+    suspect?: boolean;
+    peer?: PeerState;
+    held?: Partial<Proof>;
+    sealed?: boolean;
+    refused?: Readonly<Record<string, number>>;
+    badVersion?: number;
+  } = {},
+): Node {
+  const held = { supported: true, equalMs: NOW_MS - 1_000, flows: 5, differing: 0, leftovers: 0, ...other.held };
+  const link = {
+    peer: "10.0.9.2",
+    sealed: other.sealed ?? true,
+    counters: other.refused ?? {},
+    refusals: new Refusals(),
+  };
   const session = { requestDone: true, peerState: () => other.peer ?? "connected" };
+  const counters = { wire: { badVersion: other.badVersion ?? 0 } };
   return {
     state: { started: true, role: other.role ?? "backup", suspect: other.suspect ?? false },
-    replica: { external: { count: 5 }, sessions: [session], held: () => held },
+    replica: { external: { count: 5 }, sessions: [session], held: () => held, counters },
     config: { sync: { flowsMax: 16 } },
-    links: [{ peer: "10.0.9.2" }],
+    links: [link],
     startedMs: 0,
   } as unknown as Node;
 }
@@ -41,4 +59,24 @@ test("a backup whose events were lost is not ready, a primary stays what it is",
     reason: "the kernel dropped events, and its table is being read again",
   });
   expect(readiness(node({ suspect: true, role: "master" }), NOW_MS).ready).toBeTrue();
+});
+
+test("what a former life of the peer told is named", () => {
+  const { ready, reason } = readiness(node({ held: { leftovers: 7 } }), NOW_MS);
+  expect(ready).toBeTrue();
+  expect(reason).toEndWith(", and 7 flows that it told before it started anew, for a while");
+});
+
+test("a peer whose datagrams are refused is not gone, as long as they come", () => {
+  const refusing = node({ peer: "silent", refused: { wrongKey: 3 } });
+  const not = {
+    ready: false,
+    reason:
+      "datagrams of the peer 10.0.9.2 come and are refused: they are sealed with a key that is not in the key file here",
+  };
+  expect(readiness(refusing, NOW_MS)).toEqual(not);
+  expect(readiness(refusing, NOW_MS + 4_000)).toEqual(not);
+  expect(readiness(refusing, NOW_MS + 6_000).ready).toBeTrue();
+  expect(readiness(node({ peer: "silent", sealed: false, badVersion: 1 }), NOW_MS).ready).toBeFalse();
+  expect(readiness(node({ refused: { forged: 9 } }), NOW_MS).ready).toBeTrue(); // And the peer itself is heard.
 });

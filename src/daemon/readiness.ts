@@ -6,7 +6,6 @@
 import type { ReadyReport } from "../report.ts";
 import type { Session } from "../sync/session.ts";
 import type { Node } from "./node.ts";
-import { heldProof } from "./peer-proof.ts";
 
 /** A living peer is heard sooner than this after our start, so until then a silent one may still be there. */
 const FIRST_WORD_MS = 3_500;
@@ -28,19 +27,24 @@ export function readiness(node: Node, nowMs: number): ReadyReport {
   }
   if (replica.sessions.every((session) => session.peerState(nowMs) === "silent"))
     return yes(`${peersOf(node)} is not heard, so there is nothing that could be missing`);
-  return yes(`this node holds all that ${peersOf(node)} has`);
+  const leftovers = replica.sessions.reduce((sum, _, peer) => sum + replica.held(peer).leftovers, 0);
+  const beside = leftovers === 0 ? "" : `, and ${leftovers} flows that it told before it started anew, for a while`;
+  return yes(`this node holds all that ${peersOf(node)} has${beside}`);
 }
 
 /** What of this peer's is not here yet. A peer that nobody hears has nothing for us. */
 function lacking(node: Node, peer: number, nowMs: number): string | undefined {
   const session = node.replica.sessions[peer];
-  const address = node.links[peer].peer;
+  const { peer: address, refusals, counters, sealed } = node.links[peer];
+  refusals.look(sealed ? counters : { badVersion: node.replica.counters.wire.badVersion }, nowMs);
+  const refused = session.peerState(nowMs) === "silent" ? refusals.recent(nowMs) : undefined;
+  if (refused !== undefined) return `datagrams of the peer ${address} come and are refused: ${refused}`;
   if (isGone(node, session, nowMs)) return undefined;
   if (!session.requestDone)
     return session.peerState(nowMs) === "silent"
       ? `the peer ${address} has not been heard yet`
       : `the peer ${address} has not sent all yet that it was asked for`;
-  const held = heldProof(node.replica, peer);
+  const held = node.replica.held(peer);
   if (!held.supported || nowMs - held.equalMs <= PROOF_MS) return undefined;
   const neverEqual = held.equalMs === Number.NEGATIVE_INFINITY;
   if (!neverEqual && held.differing === 0) return undefined;

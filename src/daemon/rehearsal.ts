@@ -19,7 +19,7 @@ import { MESSAGE_BYTES_MAX, MessageWriter } from "../kernel/message-writer.ts";
 import { EVENT_DESTROY, EVENT_NEW, EVENT_UPDATE, type Outbound, Replica } from "../replica.ts";
 import { succeed } from "../result.ts";
 import { Ftfw } from "../sync/ftfw.ts";
-import { MESSAGE_MAX_BYTES } from "../wire/encode.ts";
+import { LONGEST_MESSAGE_BYTES } from "../wire/claim.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Job } from "./jobs.ts";
 
@@ -161,7 +161,7 @@ function shape(words: Uint32Array, i: number): void {
 /** Datagrams that go nowhere. */
 class MemoryOutbound implements Outbound {
   readonly payloadMax = PAYLOAD_BYTES;
-  readonly bytes = new Uint8Array(new ArrayBuffer(DATAGRAMS * (PAYLOAD_BYTES + MESSAGE_MAX_BYTES)));
+  readonly bytes = new Uint8Array(new ArrayBuffer(DATAGRAMS * (PAYLOAD_BYTES + LONGEST_MESSAGE_BYTES)));
   readonly view = new DataView(this.bytes.buffer);
   readonly #lengths = new Uint32Array(DATAGRAMS);
   count = 0;
@@ -179,7 +179,7 @@ class MemoryOutbound implements Outbound {
   }
 
   offset(i: number): number {
-    return i * (PAYLOAD_BYTES + MESSAGE_MAX_BYTES);
+    return i * (PAYLOAD_BYTES + LONGEST_MESSAGE_BYTES);
   }
 
   lengthOf(i: number): number {

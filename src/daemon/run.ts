@@ -39,6 +39,7 @@ import { rehearse } from "./rehearsal.ts";
 import { Systemd } from "./systemd.ts";
 import { audit, newAudit } from "./work/audit.ts";
 import { resync } from "./work/resync.ts";
+import { wantedReading } from "./work/wanted.ts";
 
 /** Flows on their way to a peer at once: about what its socket buffer holds, whatever the datagrams are filled with. */
 const IN_FLIGHT_MAX = 8_192;
@@ -129,6 +130,7 @@ async function serve(node: Node, addresses: AddressWatch): Promise<number> {
     systemd,
     addressesChanged: () => updateOwnAddresses(node),
     overrun: () => repair(node),
+    readingWanted: () => readWanted(node),
     clients: () => control.busy,
   });
   readKernel(node, systemd);
@@ -190,6 +192,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
       suspect: false,
       lostAgain: false,
       rereading: 0,
+      readingWanted: false,
       eventsReadMs: Number.NEGATIVE_INFINITY,
       timersShortened: false,
       stopping: false,
@@ -265,6 +268,17 @@ function readKernel(node: Node, systemd: Systemd): void {
       node.jobs.addIdle(audit(node, auditSeconds * 1_000)).catch((error: unknown) => {
         node.log.error(`internal error in the audit, which ends: ${error instanceof Error ? error.stack : error}`);
       });
+  });
+}
+
+/** What only the kernel can say is read soon; one reading at a time, the first one is that of the start. */
+function readWanted(node: Node): void {
+  const { state, jobs, log } = node;
+  if (state.readingWanted || !state.started) return;
+  state.readingWanted = true;
+  void jobs.addIdle(wantedReading(node)).then((read) => {
+    state.readingWanted = false;
+    if (!read.ok) log.warning(read.error.error);
   });
 }
 

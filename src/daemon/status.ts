@@ -4,7 +4,6 @@ import type { DirtyReason } from "../sync/dirt.ts";
 import { VERSION } from "../version.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Node } from "./node.ts";
-import { proofOf } from "./peer-proof.ts";
 import { readiness } from "./readiness.ts";
 
 export function statusReport(node: Node): StatusReport {
@@ -69,6 +68,8 @@ function peerReport(node: Node, nowMs: number): PeerReport {
   return {
     address: node.links[0].peer,
     state: session.peerState(nowMs),
+    role: session.extended ? session.peerRole : null,
+    bulk: session.bulkProgress,
     lastHeardMs: Number.isFinite(session.heardMs) ? Math.round(nowMs - session.heardMs) : null,
     lagMs: Math.round(session.lagMs(nowMs)),
     dirty: dirtyReason(node, 0),
@@ -95,15 +96,15 @@ function dirtyReason({ state, replica }: Node, peer: number): string | null {
   if (!replica.sessions[peer].bulkDone) return "the peer has not acknowledged all yet that it is sent as a whole";
   const { dirty } = replica.sessions[peer];
   if (dirty !== null) return DIRTY[dirty];
-  const { supported, differing } = proofOf(replica, peer);
+  const { supported, differing } = replica.proof(peer);
   if (supported && differing > 0) return `${differing} parts of the peer's table differed at the last comparison`;
   return null;
 }
 
 function proofReport({ replica }: Node, peer: number, nowMs: number): PeerReport["proof"] {
-  const { supported, equalMs, flows } = proofOf(replica, peer);
+  const { supported, equalMs, flows, leftovers } = replica.proof(peer);
   if (!supported || !Number.isFinite(equalMs)) return null;
-  return { secondsAgo: Math.floor((nowMs - equalMs) / 1_000), flows };
+  return { secondsAgo: Math.floor((nowMs - equalMs) / 1_000), flows, leftovers };
 }
 
 function counters(node: Node): Counters {

@@ -11,6 +11,7 @@ import {
   AT_BULK_SENT,
   AT_BULK_TOTAL,
   AT_CAPABILITIES,
+  AT_CLOCK,
   AT_EPOCH,
   AT_FLOWS,
   AT_HEARD_EPOCH,
@@ -141,6 +142,7 @@ export class Acquaintance {
     words[AT_BULK_NUMBER] = bulk.number;
     words[AT_BULK_SENT] = bulk.sent;
     words[AT_BULK_TOTAL] = Math.max(this.#ownTotal, bulk.sent);
+    words[AT_CLOCK] = host.clock;
     this.#dueMs = nowMs + (heard && (!this.confirmed || !bulk.done) ? STATE_OFTEN_MS : STATE_MS);
   }
 }

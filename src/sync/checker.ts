@@ -3,7 +3,8 @@
  *
  * It acts only on what it hears: a message that is lost, or that cannot be compared because something before it is missing, costs a
  * round of the peer's, nothing else. Flows that are missing or differ are asked for at once; a flow that the peer does not name
- * is withdrawn when lists of two rounds did not name it.
+ * is withdrawn when lists of two rounds did not name it. A round lists as many flows as LISTS_PER_ROUND messages hold, and the next
+ * round lists the same again, before those behind have their turn: so a million that differ are mended part by part.
  */
 import { bucketOf, type Digest, firstKeyOf, lastKeyOf } from "../cache/digest.ts";
 import {
@@ -15,9 +16,11 @@ import {
   AT_KEYS,
   AT_KNOWN,
   AT_LAST_KEY,
+  AT_LEFT,
   AT_PAIRS,
   AT_SUMS,
   AT_TO_EPOCH,
+  AT_TOLD,
   AT_UNSETTLED,
   EXT_ASK,
   EXT_LIST,
@@ -25,6 +28,7 @@ import {
   EXT_VERDICT,
   EXT_WANT,
   type ExtensionMessage,
+  LIST_PAIRS_MAX,
   SUMS,
   WANT_KEYS_MAX,
 } from "../wire/extension.ts";
@@ -33,15 +37,15 @@ import { WordQueue } from "./queue.ts";
 import { isBefore } from "./serial.ts";
 import type { ExtensionPort } from "./session.ts";
 
-/** Of one round: groups whose buckets are compared, and slots that are looked at, since each bucket's list walks all of them. */
-const GROUPS_PER_ROUND = 8;
-const SLOTS_PER_ROUND = 2 ** 21;
-const BUCKETS_PER_ROUND = 64;
-/** Where more than half of so many buckets differ, all flows are asked for instead, once in a while. */
-const MASSIVE_BUCKETS = 2 * SUMS;
+/** Lists of one round, about, and buckets that are listed at least: no more than a socket buffer holds. */
+const LISTS_PER_ROUND = 1_024;
+const BUCKETS_LEAST = 16;
+const BUCKETS = SUMS * SUMS;
+/** Where more than half of so many flows listed are wanted, all are asked for instead, once in a while. */
+const MASSIVE_FLOWS = 1_024;
 const MASSIVE_MS = 30_000;
-const WANTED_MAX = 4_096;
-const SUSPECTS_MAX = 4_096;
+const WANTED_MAX = LISTS_PER_ROUND * LIST_PAIRS_MAX;
+const SUSPECTS_MAX = 2 * WANTED_MAX;
 
 export interface CheckerCounters {
   compared: number;
@@ -56,17 +60,20 @@ export class Checker {
   readonly #counters: CheckerCounters;
   readonly #heard: Digest;
   readonly #port: ExtensionPort;
+  /** Flows of the external cache that the peer told, in whichever life. */
+  readonly #held: () => number;
   readonly #withdraw: (slot: number) => void;
   readonly #requestAll: () => void;
   readonly #sums = new Uint32Array(SUMS);
   readonly #groups = new Uint32Array(2);
   readonly #buckets = new Uint32Array(2 * SUMS);
-  /** The group at which the next choice begins, so that all have their turn. */
+  /** The group at which the choice of this round begins, and the first one for which this round had no room; -1: none. */
   #turn = 0;
+  #stoppedAt = -1;
   #round = 0;
   #bucketsLeft = 0;
-  #bucketsCompared = 0;
-  #bucketsDiffered = 0;
+  #flowsListed = 0;
+  #flowsWanted = 0;
   #massiveMs = Number.NEGATIVE_INFINITY;
   /** There may be an answer to give. */
   #heardSome = false;
@@ -78,6 +85,7 @@ export class Checker {
 
   constructor(
     heard: Digest,
+    held: () => number,
     port: ExtensionPort,
     withdraw: (slot: number) => void,
     requestAll: () => void,
@@ -85,6 +93,7 @@ export class Checker {
   ) {
     this.#counters = counters;
     this.#heard = heard;
+    this.#held = held;
     this.#port = port;
     this.#withdraw = withdraw;
     this.#requestAll = requestAll;
@@ -92,7 +101,13 @@ export class Checker {
 
   /** What is known of the equality of the external cache and what the peer told. */
   get proof(): Proof {
-    return { supported: true, equalMs: this.#equalMs, flows: this.#equalFlows, differing: this.#differing };
+    return {
+      supported: true,
+      equalMs: this.#equalMs,
+      flows: this.#equalFlows,
+      differing: this.#differing,
+      leftovers: this.#leftovers,
+    };
   }
 
   /** What the peer told counts as a dead life's. */
@@ -106,16 +121,21 @@ export class Checker {
     while (this.#wanted.length > 0) this.#wanted.shift();
   }
 
+  get #leftovers(): number {
+    return Math.max(0, this.#held() - this.#heard.count);
+  }
+
   hear(message: ExtensionMessage, seq: number, nowMs: number): void {
     const { words } = message;
     if (words[AT_FROM_EPOCH] !== this.#port.peerEpochLow || words[AT_TO_EPOCH] !== this.#port.ownEpoch.low) return;
     if (isBefore(words[AT_UNSETTLED], this.#port.unbrokenFrom)) return; // Something it speaks of has not come.
     this.#heardSome = true;
-    if (message.subtype === EXT_LIST) this.#list(message);
-    else if (message.a === 0) this.#compareGroups(words, seq, nowMs);
+    if (message.subtype === EXT_LIST) {
+      this.#list(message);
+      this.#judgeMass(message.a, nowMs);
+    } else if (message.a === 0) this.#compareGroups(words, seq, nowMs);
     else {
       this.#compareBuckets(message.b, words);
-      this.#judgeMass(nowMs);
     }
   }
 
@@ -137,6 +157,7 @@ export class Checker {
       message.begin(EXT_VERDICT, this.#differing);
       words[AT_COMPARED] = this.#verdictSeq;
       words[AT_KNOWN] = this.#heard.count;
+      words[AT_LEFT] = this.#leftovers;
       this.#verdictSeq = -1;
     } else if (!this.#ask(message, 0, 0, this.#groups, 0) && !this.#askForLists(message)) return false;
     words[AT_ADDRESSEE] = this.#port.peerEpochLow;
@@ -161,24 +182,23 @@ export class Checker {
     this.#counters.compared++;
     this.#heard.groupSums(this.#sums, 0);
     this.#groups.fill(0);
+    this.#nextTurn();
     let differing = 0;
-    let chosen = 0;
-    const turn = this.#turn;
-    for (let i = 0; i < SUMS; i++) {
-      const group = (turn + i) % SUMS;
+    let last = -1;
+    for (let group = 0; group < SUMS; group++) {
       if (this.#sums[group] === words[AT_SUMS + group]) continue;
       differing++;
-      if (chosen === GROUPS_PER_ROUND) continue;
-      chosen++;
-      this.#groups[group >>> 5] |= 1 << (group & 31);
-      this.#turn = (group + 1) % SUMS;
+      last = group;
     }
+    if (last < this.#turn) this.#turn = 0;
+    for (let group = this.#turn; group <= last; group++)
+      if (this.#sums[group] !== words[AT_SUMS + group]) this.#groups[group >>> 5] |= 1 << (group & 31);
     this.#verdictSeq = seq;
     this.#differing = differing;
-    this.#round++;
-    this.#bucketsLeft = Math.min(BUCKETS_PER_ROUND, Math.max(2, Math.floor(SLOTS_PER_ROUND / this.#heard.end)));
-    this.#bucketsCompared = 0;
-    this.#bucketsDiffered = 0;
+    const listsOfBucket = Math.ceil(Math.max(words[AT_TOLD], this.#heard.count) / BUCKETS / LIST_PAIRS_MAX) || 1;
+    this.#bucketsLeft = Math.max(BUCKETS_LEAST, Math.floor(LISTS_PER_ROUND / listsOfBucket));
+    this.#flowsListed = 0;
+    this.#flowsWanted = 0;
     if (differing === 0) {
       this.#suspects.clear();
       this.#equalMs = nowMs;
@@ -186,23 +206,37 @@ export class Checker {
     } else this.#counters.differed++;
   }
 
+  /** Each part has two rounds in a row, since what the peer does not name must be missed twice. */
+  #nextTurn(): void {
+    this.#round++;
+    if (this.#round % 2 === 0) {
+      if (this.#stoppedAt < 0) this.#turn = 0;
+      else this.#turn = this.#stoppedAt > this.#turn ? this.#stoppedAt : this.#turn + 1;
+    }
+    this.#stoppedAt = -1;
+  }
+
   #compareBuckets(group: number, words: Uint32Array): void {
     this.#heard.bucketSums(group, this.#sums, 0);
-    this.#bucketsCompared += SUMS;
     for (let i = 0; i < SUMS; i++) {
       if (this.#sums[i] === words[AT_SUMS + i]) continue;
-      this.#bucketsDiffered++;
-      if (this.#bucketsLeft === 0) continue;
+      if (this.#bucketsLeft === 0) {
+        if (this.#stoppedAt < 0) this.#stoppedAt = group;
+        return;
+      }
       this.#buckets[2 * group + (i >>> 5)] |= 1 << (i & 31);
       this.#bucketsLeft--;
     }
   }
 
-  /** A bulk is cheaper than lists of everything. */
-  #judgeMass(nowMs: number): void {
-    if (this.#bucketsCompared < MASSIVE_BUCKETS || this.#bucketsDiffered * 2 < this.#bucketsCompared) return;
+  /** Where most flows are to be sent again, a bulk is cheaper than lists of everything. */
+  #judgeMass(pairs: number, nowMs: number): void {
+    this.#flowsListed += pairs;
+    if (this.#flowsListed < MASSIVE_FLOWS || this.#flowsWanted * 2 < this.#flowsListed) return;
     if (nowMs - this.#massiveMs < MASSIVE_MS) return;
     this.#massiveMs = nowMs;
+    while (this.#wanted.length > 0) this.#wanted.shift();
+    this.#buckets.fill(0);
     this.#requestAll();
   }
 
@@ -266,6 +300,7 @@ export class Checker {
   }
 
   #want(key: number): void {
+    this.#flowsWanted++;
     if (this.#wanted.push(key)) this.#counters.wanted++; // Full: the next round asks for the rest.
   }
 }

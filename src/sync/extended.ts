@@ -2,7 +2,7 @@
  * The extension of a session towards a ctsync node on a sealed channel: STATE messages of its own, and the way for those
  * of the node behind it (`ExtensionHost`), between the control messages and the flows.
  */
-import { CAPABILITY_DIGESTS, EXT, EXT_STATE, ExtensionMessage } from "../wire/extension.ts";
+import { AT_CLOCK, CAPABILITY_DIGESTS, EXT, EXT_STATE, ExtensionMessage } from "../wire/extension.ts";
 import { FLAG_HELLO } from "../wire/header.ts";
 import { Acquaintance } from "./acquaintance.ts";
 import type { Dirt } from "./dirt.ts";
@@ -73,10 +73,6 @@ export class Extended implements ExtensionPort {
     return this.acquaintance.peerIsFull;
   }
 
-  acknowledge(): void {
-    this.#session.receiver.acknowledge();
-  }
-
   isSettled(slot: number): boolean {
     return this.#session.sender.isSettled(slot);
   }
@@ -94,6 +90,7 @@ export class Extended implements ExtensionPort {
       return verdict;
     }
     acquaintance.hear(state);
+    this.#host?.heardClock(state.words[AT_CLOCK]);
     if (acquaintance.peerIsFull) this.#session.dirt.mark("peer-full", nowMs);
     if (meeting === "new") {
       if (!this.#lifeNoted) this.#session.newLife();

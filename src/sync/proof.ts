@@ -8,4 +8,14 @@ export interface Proof {
   readonly flows: number;
   /** Parts of the table, of 64, that differed in the last comparison. */
   readonly differing: number;
+  /** Flows beside those compared, told by a former life and not by this one: they stand there until their time is over. */
+  readonly leftovers: number;
 }
+
+export const NO_PROOF: Proof = {
+  supported: false,
+  equalMs: Number.NEGATIVE_INFINITY,
+  flows: 0,
+  differing: 0,
+  leftovers: 0,
+};

@@ -19,6 +19,7 @@ import {
   AT_KEYS,
   AT_KNOWN,
   AT_LAST_KEY,
+  AT_LEFT,
   AT_PAIRS,
   AT_SUMS,
   AT_TO_EPOCH,
@@ -39,6 +40,8 @@ import type { ExtensionPort } from "./session.ts";
 const ROUND_MS = 1_000;
 const DIFFERING_ROUND_MS = 250;
 const HOPELESS_ROUND_MS = 8_000;
+/** A round that only finds what is named by neither side changes nothing yet; the next one does. */
+const PATIENCE_ROUNDS = 2;
 
 export class Prover {
   readonly #told: Digest;
@@ -67,6 +70,7 @@ export class Prover {
   #equalMs = Number.NEGATIVE_INFINITY;
   #equalFlows = 0;
   #differing = 0;
+  #leftovers = 0;
 
   /** Nothing is compared before. "flushed": for `restMs` from the next look on, or until a bulk has run. */
   #rest: "none" | "flushed" | "resting" = "none";
@@ -81,7 +85,13 @@ export class Prover {
   }
 
   get proof(): Proof {
-    return { supported: true, equalMs: this.#equalMs, flows: this.#equalFlows, differing: this.#differing };
+    return {
+      supported: true,
+      equalMs: this.#equalMs,
+      flows: this.#equalFlows,
+      differing: this.#differing,
+      leftovers: this.#leftovers,
+    };
   }
 
   /** A comparison is wanted at once. */
@@ -171,6 +181,7 @@ export class Prover {
     this.#hopeless = differing === 0 || (moved && !this.#port.peerIsFull) ? 0 : this.#hopeless + 1;
     this.#differing = differing;
     this.#known = known;
+    this.#leftovers = words[AT_LEFT];
     this.#wantsBefore = this.#wants;
     this.#wants = 0;
     if (differing === 0) {
@@ -182,14 +193,18 @@ export class Prover {
 
   #roundMs(): number {
     if (this.#differing === 0) return ROUND_MS;
-    return Math.min(DIFFERING_ROUND_MS * 2 ** Math.min(this.#hopeless, 8), HOPELESS_ROUND_MS);
+    const tries = Math.max(0, this.#hopeless - PATIENCE_ROUNDS);
+    return Math.min(DIFFERING_ROUND_MS * 2 ** Math.min(tries, 8), HOPELESS_ROUND_MS);
   }
 
   #wanted(key: number): void {
     this.#wants = (this.#wants + key) >>> 0;
     const told = this.#told;
     const found = told.find(firstKeyOf(bucketOf(key)), lastKeyOf(bucketOf(key)));
-    for (let i = 0; i < found; i++) if (told.keyOf(told.slots[i]) === key) this.#resend(told.slots[i]);
+    for (let i = 0; i < found; i++) {
+      const slot = told.slots[i];
+      if (told.keyOf(slot) === key && this.#port.isSettled(slot)) this.#resend(slot); // Else it is on its way.
+    }
   }
 
   /** A LIST of the next keys of the bucket in hand, or of another one that was asked for; each is whole for its range of keys. */

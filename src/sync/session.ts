@@ -49,6 +49,9 @@ export interface ExtensionHost {
   readonly flows: number;
   /** A flow of this peer found no room in the external cache. */
   readonly isFull: boolean;
+  /** What the claims of this node are counted by, and the same of the peer. */
+  readonly clock: number;
+  heardClock(clock: number): void;
   /** A new life of the peer begins, or may: it has nothing of ours, and what it told before counts as the dead life's. */
   reborn(): void;
   /** A message of the peer that is not about itself. */
@@ -73,8 +76,6 @@ export interface ExtensionPort {
   readonly unsettledFrom: number;
   /** Everything of the peer from this number on was received and understood. */
   readonly unbrokenFrom: number;
-  /** Queues the acknowledgement of all that came, before its time. */
-  acknowledge(): void;
   /** The newest state of the flow in `slot` was acknowledged. */
   isSettled(slot: number): boolean;
   readonly bulkRunning: boolean;

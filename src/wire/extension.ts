@@ -6,7 +6,7 @@
  *         subtype  a  b   c   words of 32 bits, big-endian
  *
  *   STATE    1  a version (1), b role, c STATE_… flags; words: capability bits, epoch (2), the other's epoch as far as it is
- *               known (2, or zeros), flows of the internal cache, bulk: number, flows sent, flows when it began
+ *               known (2, or zeros), flows of the internal cache, bulk: number, flows sent, flows when it began, clock of its claims
  *   SUMS     2  a level, b which one; words: epoch of the sender, of the addressee (low halves), unsettled number, flows
  *               told, 64 sums: of the groups of buckets (level 0), of the buckets of group b (level 1)
  *   LIST     3  a pairs (32 at most); words: epochs and unsettled number as in SUMS, first and last key, then key and content of
@@ -14,7 +14,8 @@
  *   ASK      4  a level, b which one; words: epoch of the addressee, 64 bits (2): of level 0 the groups whose SUMS are wanted,
  *               of level 1 the buckets of group b whose LISTs are
  *   WANT     5  a keys (64 at most); words: epoch of the addressee, keys of flows that are to be sent again
- *   VERDICT  6  a sums of the 64 that differ; words: epoch of the addressee, number of the SUMS compared, flows known
+ *   VERDICT  6  a sums of the 64 that differ; words: epoch of the addressee, number of the SUMS compared, flows known,
+ *               flows beside those that a former life of the addressee told
  *
  * A message may be longer than what is read of it, and a subtype nobody knows is passed over: so later versions can add.
  * None is acknowledged or sent again by itself; each says anew what holds when it is sent: decisions of src/sync say why.
@@ -47,6 +48,7 @@ export const AT_FLOWS = 5;
 export const AT_BULK_NUMBER = 6;
 export const AT_BULK_SENT = 7;
 export const AT_BULK_TOTAL = 8;
+export const AT_CLOCK = 9;
 
 /** Words of SUMS and LIST, and of what is addressed to one life of the peer: ASK, WANT, VERDICT. */
 export const AT_FROM_EPOCH = 0;
@@ -62,6 +64,7 @@ export const AT_CHOSEN = 1;
 export const AT_KEYS = 1;
 export const AT_COMPARED = 1;
 export const AT_KNOWN = 2;
+export const AT_LEFT = 3;
 
 export const SUMS = 64;
 export const LIST_PAIRS_MAX = 32;
@@ -70,7 +73,7 @@ const WORDS_MAX = AT_PAIRS + 2 * LIST_PAIRS_MAX;
 const WORDS_FROM = HEADER_BYTES + 4;
 
 /** Words that each subtype has at least, by its number. */
-const WORDS_LEAST: readonly number[] = [0, 9, AT_SUMS + SUMS, AT_PAIRS, 3, AT_KEYS, 3];
+const WORDS_LEAST: readonly number[] = [0, 10, AT_SUMS + SUMS, AT_PAIRS, 3, AT_KEYS, 4];
 
 /** One message, made once and used again. */
 export class ExtensionMessage {

@@ -44,10 +44,10 @@ export function firstUnproven({ nodes, settings }: World, sinceMs: number): stri
  */
 export function falseProof({ nodes, settings, nowMs }: World, sinceMs: number): string | undefined {
   if (!settings.isExtended || nodes.length > 2) return undefined;
-  for (const { index, life, replica } of nodes) {
+  for (const { index, replica } of nodes) {
     const other = nodes[1 - index].replica;
     if (replica === undefined || other === undefined || unsettled(replica) !== undefined) continue;
-    const { equalMs, differing } = replica.proof(0);
+    const { equalMs, differing, leftovers } = replica.proof(0);
     if (equalMs < sinceMs || differing > 0 || replica.sessions[0].unacknowledged > 0) continue;
     const held = new Map<number, number>();
     for (let slot = other.external.nextLive(0); slot >= 0; slot = other.external.nextLive(slot + 1)) {
@@ -60,8 +60,8 @@ export function falseProof({ nodes, settings, nowMs }: World, sinceMs: number): 
       if (held.get(idOf(flow.words)) !== flowDigest(flow)) return `node ${index} is wrong about ${describeFlow(flow)}`;
       count++;
     }
-    // What a peer told before it started anew stays for a while, and is not spoken of meanwhile.
-    if (life === 1 && count !== held.size)
+    // What a peer told before it started anew stays for a while, and the proof says so.
+    if (leftovers === 0 && count !== held.size)
       return `node ${index} is wrong about ${held.size - count} flows that its peer alone has`;
   }
   return undefined;

@@ -15,8 +15,6 @@ export class Faults {
   #key = 0;
   /** A role is changing, or a machine is away: one such thing at a time. */
   #isBusy = false;
-  /** Two nodes that tell each other whose a flow is both have it: docs/simulation.md. */
-  #areBothOwners = false;
 
   constructor(world: World) {
     this.#world = world;
@@ -25,7 +23,6 @@ export class Faults {
   /** One more fault begins. */
   draw(): void {
     const { random } = this.#world;
-    if (this.#areBothOwners) return;
     random.pick([
       () => this.weather(),
       () => this.weather(),
@@ -86,7 +83,7 @@ export class Faults {
 
   /** No machine is away, no role about to change. */
   get isSettled(): boolean {
-    return !this.#isBusy && !this.#areBothOwners && this.#world.nodes.every(({ isUp }) => isUp);
+    return !this.#isBusy && this.#world.nodes.every(({ isUp }) => isUp);
   }
 
   /** One direction, one pair, or a node from all others. */
@@ -145,11 +142,6 @@ export class Faults {
     const world = this.#world;
     this.#isBusy = true;
     world.primary = undefined;
-    if (world.settings.isExtended) {
-      this.#areBothOwners = true;
-      world.link.heal();
-      for (const node of world.nodes) node.isSlow = false;
-    }
     world.after(world.random.below(300), () => from.becomeBackup());
     world.after(world.random.below(300), () => this.#promote(to));
     world.after(PURGE_MS, () => this.#purge(from));
@@ -157,7 +149,6 @@ export class Faults {
 
   /** What a former primary holds runs out, unless it took over again. */
   #purge(node: Node): void {
-    this.#areBothOwners = false;
     if (this.#world.primary === node || this.#isBusy) return;
     for (const id of [...node.kernel.flows.keys()]) node.kernel.end(id);
   }

@@ -25,6 +25,7 @@ const SLOW_SOCKET_DATAGRAMS = 6;
 const DATAGRAMS_PER_TURN = 32;
 /** A session that may not speak yet is asked again this often. */
 const BLOCKED_MS = 20;
+const WANTED_MS = 250;
 const NO_PAYLOAD = new Uint8Array(new ArrayBuffer(0));
 
 export interface Settings {
@@ -222,6 +223,11 @@ export class Node implements Keys {
     if (this.#socket.length > 0) this.#datagrams(replica);
     if (this.#jobs.length > 0 && this.#jobs[0].next().done) this.#jobs.shift();
     replica.tick(nowMs);
+    // It is asked for when the table is being read anyway, and read a little later at the soonest: wanted.ts of the daemon.
+    if (replica.ownership.wantsReading && this.#reads === 0 && nowMs - this.readMs >= WANTED_MS) {
+      replica.ownership.wantsReading = false;
+      this.#addResync();
+    }
     if (this.#watches) this.#answers.look(this, replica, nodes, nowMs);
     let more = this.#socket.length > 0 || this.#jobs.length > 0;
     let dueMs = replica.nextDueMs(nowMs);

@@ -7,8 +7,6 @@ import { type Fixed, World } from "./world.ts";
 
 /** Caches are equal this long after the last fault, and the last packet, at the latest. */
 const CONVERGE_MS = 30_000;
-/** Damage, and ends that were forgotten for want of room, differ in many buckets, which are compared some at a time. */
-const CONVERGE_MENDED_MS = 90_000;
 /** And are known to be, by nodes that can know it, this much later. */
 const PROVEN_MS = 15_000;
 /** A forged number is believed for so long at most: ASTRAY_MS of the receiver and what it takes to be heard again. */
@@ -59,9 +57,8 @@ function tell(seed: number, code: Code, fixed: Fixed): Outcome {
     if (wrong !== undefined) throw new Violation("proven", `and is not: ${wrong}`);
     return firstDifference(world) === undefined;
   };
-  const deadlineMs = world.settings.isExtended ? CONVERGE_MENDED_MS : CONVERGE_MS;
-  if (!world.runUntil(isEqual, deadlineMs, LOOK_MS))
-    throw new Violation("converges", `not after ${deadlineMs} ms: ${firstDifference(world)}`);
+  if (!world.runUntil(isEqual, CONVERGE_MS, LOOK_MS))
+    throw new Violation("converges", `not after ${CONVERGE_MS} ms: ${firstDifference(world)}`);
   if (!world.runUntil(() => firstUnproven(world, quietMs) === undefined, PROVEN_MS, LOOK_MS))
     throw new Violation("proven", `not after ${PROVEN_MS} ms: ${firstUnproven(world, quietMs)}`);
   const convergedMs = world.nowMs - quietMs;

@@ -16,10 +16,12 @@ const STATUS: StatusReport = {
   peer: {
     address: "10.0.9.2",
     state: "connected",
+    role: "backup",
+    bulk: { sent: 12, total: 12, sending: false, arrived: true },
     lastHeardMs: 412,
     lagMs: 40,
     dirty: null,
-    proof: { secondsAgo: 3, flows: 12_340 },
+    proof: { secondsAgo: 3, flows: 12_340, leftovers: 0 },
     unacknowledged: 3,
     queued: 0,
     resent: 7,
@@ -48,7 +50,7 @@ ready     yes: this node is primary, and the connections are in its kernel
 internal  12,345 of at most 1,048,576 flows
 external  0 of at most 1,048,576 flows
 expected  2 expectations internal, 0 external, of at most 16,384 each
-peer      10.0.9.2 connected, last heard 412 ms ago
+peer      10.0.9.2 connected, its role backup, last heard 412 ms ago
           3 unacknowledged, 0 queued, 7 resent, 0 lost
           behind by 40 ms
           proven equal over 12,340 flows 3 s ago
@@ -70,7 +72,16 @@ test("a node in trouble says so", () => {
     role: "unknown",
     ready: false,
     readyReason: "the peer 10.0.9.2 has not been heard yet",
-    peer: { ...STATUS.peer, state: "silent", lastHeardMs: null, lagMs: 0, dirty: "some reason", proof: null },
+    peer: {
+      ...STATUS.peer,
+      state: "silent",
+      role: null,
+      bulk: null,
+      lastHeardMs: null,
+      lagMs: 0,
+      dirty: "some reason",
+      proof: null,
+    },
     link: { ...STATUS.link, up: false },
     kernel: { ...STATUS.kernel, suspect: true },
     lastRoleChange: null,
@@ -94,6 +105,19 @@ test("a node in trouble says so", () => {
   expect(screen).toContain("commit    50 of 1,000 flows refused 1 min ago: the conntrack table is full (ENOMEM)\n");
   expect(screen).toContain("\n          7 of 1,000 flows taken without helper 1 min ago\n");
   expect(screen).not.toContain("counters");
+});
+
+test("a peer that sends all it has, or holds more than this node tells", () => {
+  const screen = statusScreen({
+    ...STATUS,
+    peer: {
+      ...STATUS.peer,
+      bulk: { sent: 5_000, total: 20_000, sending: true, arrived: false },
+      proof: { secondsAgo: 3, flows: 12_340, leftovers: 17 },
+    },
+  });
+  expect(screen).toContain("\n          its bulk: 5,000 of 20,000 flows sent\n");
+  expect(screen).toContain("flows 3 s ago, beside 17 that this node told before it started anew\n");
 });
 
 test("a sealed link says with what, and whose session it believes", () => {

@@ -15,7 +15,7 @@ export function statusScreen(status: StatusReport): string {
     ["internal", `${grouped(status.internal)} of at most ${grouped(status.flowsMax)} flows`],
     ["external", `${grouped(status.external)} of at most ${grouped(status.flowsMax)} flows`],
     ["expected", expectationsText(status)],
-    ["peer", `${status.peer.address} ${status.peer.state}, ${heardText(status.peer)}`],
+    ["peer", `${status.peer.address} ${peerStateText(status.peer)}, ${heardText(status.peer)}`],
     ["", queueText(status.peer)],
     ...standingText(status.peer).map((text): Row => ["", text]),
     [
@@ -66,6 +66,8 @@ function missingRows(commit: LastCommitReport | null): Row[] {
   return [...refused, ...lessened, ...expectations].map((text, i): Row => [i === 0 ? "commit" : "", text]);
 }
 
+const peerStateText = ({ state, role }: PeerReport): string => (role === null ? state : `${state}, its role ${role}`);
+
 const heardText = ({ lastHeardMs }: PeerReport): string =>
   lastHeardMs === null ? "never heard" : `last heard ${durationText(lastHeardMs)} ago`;
 
@@ -86,14 +88,23 @@ const queueText = (peer: PeerReport): string =>
   `${grouped(peer.resent)} resent, ${grouped(peer.lost)} lost`;
 
 /** What is to be said of how far the peer has all: nothing, when it is not behind and cannot prove it. */
-function standingText({ lagMs, dirty, proof }: PeerReport): string[] {
+function standingText({ lagMs, dirty, proof, bulk }: PeerReport): string[] {
   const lines: string[] = [];
+  if (bulk !== null && !bulk.arrived)
+    lines.push(
+      `its bulk: ${grouped(bulk.sent)} of ${grouped(bulk.total)} flows sent${bulk.sending ? "" : ", arriving"}`,
+    );
   if (lagMs > 0) lines.push(`behind by ${durationText(lagMs)}`);
   if (dirty !== null) lines.push(`dirty: ${dirty}`);
   if (proof !== null)
-    lines.push(`proven equal over ${grouped(proof.flows)} flows ${durationText(proof.secondsAgo * 1000)} ago`);
+    lines.push(
+      `proven equal over ${grouped(proof.flows)} flows ${durationText(proof.secondsAgo * 1000)} ago${leftText(proof.leftovers)}`,
+    );
   return lines;
 }
+
+const leftText = (leftovers: number): string =>
+  leftovers === 0 ? "" : `, beside ${grouped(leftovers)} that this node told before it started anew`;
 
 function auditText({ secondsAgo, milliseconds, missing, changed, dead, timers }: AuditReport): string {
   const found = countedText({ missing, changed, dead, timers }, countFirst);

@@ -14,7 +14,6 @@ import { refuse, succeed } from "../../result.ts";
 import { monotonicMs } from "../clock.ts";
 import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
-import { proofOf, prove } from "../peer-proof.ts";
 import { compareKernel, type Findings } from "./compare.ts";
 
 const DIFFERENCES_MAX = 20;
@@ -46,15 +45,16 @@ function* verifyPeer(node: Node, peer: number): Generator<Slice, PeerVerdict, vo
   const { replica, links } = node;
   const address = links[peer].peer;
   const verdict = (state: PeerVerdict["state"]): PeerVerdict => {
-    const { flows, differing } = proofOf(replica, peer);
-    return { address, state, flows, differing };
+    const { flows, differing, leftovers } = replica.proof(peer);
+    return { address, state, flows, differing, leftovers };
   };
   const startMs = monotonicMs();
   if (replica.sessions[peer].peerState(startMs) === "silent") return verdict("silent");
-  if (!proofOf(replica, peer).supported) return verdict("unprovable");
-  prove(replica, peer);
+  if (!replica.proof(peer).supported) return verdict("unprovable");
+  replica.prove(peer);
   while (monotonicMs() - startMs < PROOF_MS) {
-    if (proofOf(replica, peer).equalMs >= startMs) return verdict("equal");
+    const { equalMs, leftovers } = replica.proof(peer);
+    if (equalMs >= startMs) return verdict(leftovers > 0 ? "leftovers" : "equal");
     yield WAIT;
   }
   return verdict("differs");
