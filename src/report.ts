@@ -223,6 +223,8 @@ export interface PeerVerdict {
   readonly flows: number;
   readonly differing: number;
   readonly leftovers: number;
+  /** Why it cannot hold what it should; null: nothing is known against it. */
+  readonly dirty: string | null;
 }
 
 export interface VerifyReport {

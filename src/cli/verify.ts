@@ -59,14 +59,14 @@ function differenceText({ what, flow, fields }: FlowDifference): string {
   return `  ${what.padEnd(7)}  ${flow}${told === "" ? "" : `\n           ${told}`}`;
 }
 
-function peerText({ address, state, flows, differing, leftovers }: PeerVerdict, report: VerifyReport): string {
+function peerText({ address, state, flows, differing, leftovers, dirty }: PeerVerdict, report: VerifyReport): string {
   switch (state) {
     case "equal":
       return `in sync: ${counted(flows, "flow")}, the same in the internal cache and at the peer ${address}`;
     case "leftovers":
       return `differs: the peer ${address} holds the ${counted(flows, "flow")} here, and ${counted(leftovers, "flow")} that this node told before it started anew (they go after the peer's sync.purge_timeout_seconds)`;
     case "differs":
-      return `differs: the peer ${address} holds something else than the ${counted(report.flows, "flow")} here (${counted(differing, "part")} of its table)`;
+      return `differs: the peer ${address} holds something else than the ${counted(report.flows, "flow")} here (${counted(differing, "part")} of its table)${dirty === null ? "" : `: ${dirty}`}`;
     case "silent":
       return `differs: the peer ${address} is not heard, so nobody knows what it holds`;
     case "unprovable":

@@ -1,4 +1,5 @@
 import { expect, test } from "bun:test";
+import { Dirt, type DirtyReason } from "../sync/dirt.ts";
 import type { Proof } from "../sync/proof.ts";
 import type { PeerState } from "../sync/session.ts";
 import type { Node } from "./node.ts";
@@ -17,6 +18,7 @@ function node(
     sealed?: boolean;
     refused?: Readonly<Record<string, number>>;
     badVersion?: number;
+    dirty?: DirtyReason;
   } = {},
 ): Node {
   const held = { supported: true, equalMs: NOW_MS - 1_000, flows: 5, differing: 0, leftovers: 0, ...other.held };
@@ -26,7 +28,9 @@ function node(
     counters: other.refused ?? {},
     refusals: new Refusals(),
   };
-  const session = { requestDone: true, peerState: () => other.peer ?? "connected" };
+  const dirt = new Dirt();
+  if (other.dirty !== undefined) dirt.mark(other.dirty, 0);
+  const session = { dirt, requestDone: true, peerState: () => other.peer ?? "connected" };
   const counters = { wire: { badVersion: other.badVersion ?? 0 } };
   return {
     state: { started: true, role: other.role ?? "backup", suspect: other.suspect ?? false },
@@ -59,6 +63,14 @@ test("a backup whose events were lost is not ready, a primary stays what it is",
     reason: "the kernel dropped events, and its table is being read again",
   });
   expect(readiness(node({ suspect: true, role: "master" }), NOW_MS).ready).toBeTrue();
+});
+
+test("a backup that dropped something of the peer's is not ready until that is mended", () => {
+  expect(readiness(node({ dirty: "external-full" }), NOW_MS)).toEqual({
+    ready: false,
+    reason: "of the peer 10.0.9.2: flows of the peer found no room here (sync.flows_max)",
+  });
+  expect(readiness(node({ dirty: "peer-full" }), NOW_MS).ready).toBeTrue();
 });
 
 test("what a former life of the peer told is named", () => {

@@ -5,12 +5,16 @@
  */
 import type { ReadyReport } from "../report.ts";
 import type { Session } from "../sync/session.ts";
+import { DIRTY } from "./dirty.ts";
 import type { Node } from "./node.ts";
 
 /** A living peer is heard sooner than this after our start, so until then a silent one may still be there. */
 const FIRST_WORD_MS = 3_500;
 /** Two caches under load are equal now and then: so long ago is recent enough, whatever the last comparison said. */
 const PROOF_MS = 30_000;
+
+/** Reasons why something of the peer's may be missing here. */
+const LACKING = ["external-full", "control-dropped"] as const;
 
 export function readiness(node: Node, nowMs: number): ReadyReport {
   const { state, replica, config } = node;
@@ -44,6 +48,7 @@ function lacking(node: Node, peer: number, nowMs: number): string | undefined {
     return session.peerState(nowMs) === "silent"
       ? `the peer ${address} has not been heard yet`
       : `the peer ${address} has not sent all yet that it was asked for`;
+  for (const reason of LACKING) if (session.dirt.has(reason)) return `of the peer ${address}: ${DIRTY[reason]}`;
   const held = node.replica.held(peer);
   if (!held.supported || nowMs - held.equalMs <= PROOF_MS) return undefined;
   const neverEqual = held.equalMs === Number.NEGATIVE_INFINITY;

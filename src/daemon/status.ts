@@ -1,8 +1,8 @@
 /** The daemon's state as `ctsync status` shows it. */
 import type { AuditReport, Counters, PeerReport, StatusReport } from "../report.ts";
-import type { DirtyReason } from "../sync/dirt.ts";
 import { VERSION } from "../version.ts";
 import { monotonicMs } from "./clock.ts";
+import { DIRTY } from "./dirty.ts";
 import type { Node } from "./node.ts";
 import { readiness } from "./readiness.ts";
 
@@ -80,15 +80,6 @@ function peerReport(node: Node, nowMs: number): PeerReport {
     lost: lost ?? 0,
   };
 }
-
-const DIRTY: Readonly<Record<DirtyReason, string>> = {
-  "internal-full": "flows of the kernel found no room here (sync.flows_max), so the peer is not told of them",
-  "external-full": "flows of the peer found no room here (sync.flows_max)",
-  "peer-full": "the peer has no room for all flows of this node (its sync.flows_max)",
-  "destroys-forgotten": "flows ended while the peer was away, and there was no room to remember which",
-  "control-dropped":
-    "control messages found no room (sync.resend_queue), and what they were about is being made up for",
-};
 
 /** What the peer is known to lack, or to hold wrongly. */
 function dirtyReason({ state, replica }: Node, peer: number): string | null {

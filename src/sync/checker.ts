@@ -41,7 +41,7 @@ import type { ExtensionPort } from "./session.ts";
 const LISTS_PER_ROUND = 1_024;
 const BUCKETS_LEAST = 16;
 const BUCKETS = SUMS * SUMS;
-/** Where more than half of so many flows listed are wanted, all are asked for instead, once in a while. */
+/** Where more than half of so many flows listed are missing, all are asked for, once in a while; it mends none that differ. */
 const MASSIVE_FLOWS = 1_024;
 const MASSIVE_MS = 30_000;
 const WANTED_MAX = LISTS_PER_ROUND * LIST_PAIRS_MAX;
@@ -67,13 +67,16 @@ export class Checker {
   readonly #sums = new Uint32Array(SUMS);
   readonly #groups = new Uint32Array(2);
   readonly #buckets = new Uint32Array(2 * SUMS);
+  /** Buckets that differed when they were compared last, and those among them that this round asks for: 2 words for each group. */
+  readonly #differed = new Uint32Array(2 * SUMS);
+  readonly #chosen = new Uint32Array(2 * SUMS);
   /** The group at which the choice of this round begins, and the first one for which this round had no room; -1: none. */
   #turn = 0;
   #stoppedAt = -1;
   #round = 0;
   #bucketsLeft = 0;
   #flowsListed = 0;
-  #flowsWanted = 0;
+  #flowsMissing = 0;
   #massiveMs = Number.NEGATIVE_INFINITY;
   /** There may be an answer to give. */
   #heardSome = false;
@@ -116,6 +119,7 @@ export class Checker {
     this.#suspects.clear();
     this.#groups.fill(0);
     this.#buckets.fill(0);
+    this.#differed.fill(0);
     this.#verdictSeq = -1;
     this.#equalMs = Number.NEGATIVE_INFINITY;
     while (this.#wanted.length > 0) this.#wanted.shift();
@@ -128,12 +132,15 @@ export class Checker {
   hear(message: ExtensionMessage, seq: number, nowMs: number): void {
     const { words } = message;
     if (words[AT_FROM_EPOCH] !== this.#port.peerEpochLow || words[AT_TO_EPOCH] !== this.#port.ownEpoch.low) return;
-    if (isBefore(words[AT_UNSETTLED], this.#port.unbrokenFrom)) return; // Something it speaks of has not come.
+    // Something it speaks of has not come: it says nothing of what is equal or surplus. While a repair is under way flows are wanted
+    // all the same; those that are on their way the peer does not send again.
+    const isWhole = !isBefore(words[AT_UNSETTLED], this.#port.unbrokenFrom);
+    if (!isWhole && this.#differing === 0) return;
     this.#heardSome = true;
     if (message.subtype === EXT_LIST) {
-      this.#list(message);
-      this.#judgeMass(message.a, nowMs);
-    } else if (message.a === 0) this.#compareGroups(words, seq, nowMs);
+      this.#list(message, isWhole);
+      if (isWhole) this.#judgeMass(message.a, nowMs);
+    } else if (message.a === 0) this.#compareGroups(words, seq, isWhole, nowMs);
     else {
       this.#compareBuckets(message.b, words);
     }
@@ -178,8 +185,7 @@ export class Checker {
     return true;
   }
 
-  #compareGroups(words: Uint32Array, seq: number, nowMs: number): void {
-    this.#counters.compared++;
+  #compareGroups(words: Uint32Array, seq: number, isWhole: boolean, nowMs: number): void {
     this.#heard.groupSums(this.#sums, 0);
     this.#groups.fill(0);
     this.#nextTurn();
@@ -191,19 +197,32 @@ export class Checker {
       last = group;
     }
     if (last < this.#turn) this.#turn = 0;
-    for (let group = this.#turn; group <= last; group++)
-      if (this.#sums[group] !== words[AT_SUMS + group]) this.#groups[group >>> 5] |= 1 << (group & 31);
-    this.#verdictSeq = seq;
-    this.#differing = differing;
+    if (isWhole) this.#judgeAll(differing, seq, nowMs);
     const listsOfBucket = Math.ceil(Math.max(words[AT_TOLD], this.#heard.count) / BUCKETS / LIST_PAIRS_MAX) || 1;
     this.#bucketsLeft = Math.max(BUCKETS_LEAST, Math.floor(LISTS_PER_ROUND / listsOfBucket));
     this.#flowsListed = 0;
-    this.#flowsWanted = 0;
-    if (differing === 0) {
-      this.#suspects.clear();
-      this.#equalMs = nowMs;
-      this.#equalFlows = this.#heard.count;
-    } else this.#counters.differed++;
+    this.#flowsMissing = 0;
+    this.#chosen.fill(0);
+    for (let group = this.#turn; group <= last; group++) {
+      if (this.#sums[group] === words[AT_SUMS + group]) continue;
+      this.#groups[group >>> 5] |= 1 << (group & 31);
+      // Where much is lost, each message that need not arrive first counts.
+      for (let i = 0; i < SUMS; i++) if (isSet(this.#differed, group, i)) this.#choose(group, i);
+    }
+  }
+
+  #judgeAll(differing: number, seq: number, nowMs: number): void {
+    this.#counters.compared++;
+    this.#verdictSeq = seq;
+    this.#differing = differing;
+    if (differing > 0) {
+      this.#counters.differed++;
+      return;
+    }
+    this.#suspects.clear();
+    this.#differed.fill(0);
+    this.#equalMs = nowMs;
+    this.#equalFlows = this.#heard.count;
   }
 
   /** Each part has two rounds in a row, since what the peer does not name must be missed twice. */
@@ -219,20 +238,30 @@ export class Checker {
   #compareBuckets(group: number, words: Uint32Array): void {
     this.#heard.bucketSums(group, this.#sums, 0);
     for (let i = 0; i < SUMS; i++) {
-      if (this.#sums[i] === words[AT_SUMS + i]) continue;
-      if (this.#bucketsLeft === 0) {
-        if (this.#stoppedAt < 0) this.#stoppedAt = group;
-        return;
+      if (this.#sums[i] === words[AT_SUMS + i]) unset(this.#differed, group, i);
+      else {
+        set(this.#differed, group, i);
+        this.#choose(group, i);
       }
-      this.#buckets[2 * group + (i >>> 5)] |= 1 << (i & 31);
-      this.#bucketsLeft--;
     }
   }
 
-  /** Where most flows are to be sent again, a bulk is cheaper than lists of everything. */
+  /** The bucket's list is asked for in this round, if there is room. */
+  #choose(group: number, bucket: number): void {
+    if (isSet(this.#chosen, group, bucket)) return;
+    if (this.#bucketsLeft === 0) {
+      if (this.#stoppedAt < 0) this.#stoppedAt = group;
+      return;
+    }
+    this.#bucketsLeft--;
+    set(this.#chosen, group, bucket);
+    set(this.#buckets, group, bucket);
+  }
+
+  /** Where most flows are missing, a bulk is cheaper than lists of everything. */
   #judgeMass(pairs: number, nowMs: number): void {
     this.#flowsListed += pairs;
-    if (this.#flowsListed < MASSIVE_FLOWS || this.#flowsWanted * 2 < this.#flowsListed) return;
+    if (this.#flowsListed < MASSIVE_FLOWS || this.#flowsMissing * 2 < this.#flowsListed) return;
     if (nowMs - this.#massiveMs < MASSIVE_MS) return;
     this.#massiveMs = nowMs;
     while (this.#wanted.length > 0) this.#wanted.shift();
@@ -241,7 +270,7 @@ export class Checker {
   }
 
   /** Both sides are in order of their keys: they are walked side by side, a run of equal keys at a time. */
-  #list({ a: pairs, words }: ExtensionMessage): void {
+  #list({ a: pairs, words }: ExtensionMessage, isWhole: boolean): void {
     const heard = this.#heard;
     const first = words[AT_FIRST_KEY];
     const last = words[AT_LAST_KEY];
@@ -261,8 +290,10 @@ export class Checker {
       while (ourEnd < end && heard.keyOf(slots[ourEnd]) === key) ourEnd++;
       let theirEnd = theirs;
       while (theirEnd < pairs && words[AT_PAIRS + 2 * theirEnd] === key) theirEnd++;
-      if (!this.#allThere(words, theirs, theirEnd, ours, ourEnd)) this.#want(key);
-      else for (let i = ours; i < ourEnd; i++) this.#judge(slots[i], words, theirs, theirEnd, surplus);
+      if (!this.#allThere(words, theirs, theirEnd, ours, ourEnd)) {
+        if (ours === ourEnd) this.#flowsMissing++;
+        this.#want(key);
+      } else if (isWhole) for (let i = ours; i < ourEnd; i++) this.#judge(slots[i], words, theirs, theirEnd, surplus);
       ours = ourEnd;
       theirs = theirEnd;
     }
@@ -300,9 +331,18 @@ export class Checker {
   }
 
   #want(key: number): void {
-    this.#flowsWanted++;
     if (this.#wanted.push(key)) this.#counters.wanted++; // Full: the next round asks for the rest.
   }
+}
+
+/** One bit for each of the 64 buckets of each group. */
+const isSet = (bits: Uint32Array, group: number, bucket: number): boolean =>
+  (bits[2 * group + (bucket >>> 5)] & (1 << (bucket & 31))) !== 0;
+function set(bits: Uint32Array, group: number, bucket: number): void {
+  bits[2 * group + (bucket >>> 5)] |= 1 << (bucket & 31);
+}
+function unset(bits: Uint32Array, group: number, bucket: number): void {
+  bits[2 * group + (bucket >>> 5)] &= ~(1 << (bucket & 31));
 }
 
 /** Whether a message is for the checker: the others are for the prover. */

@@ -40,8 +40,6 @@ import type { ExtensionPort } from "./session.ts";
 const ROUND_MS = 1_000;
 const DIFFERING_ROUND_MS = 250;
 const HOPELESS_ROUND_MS = 8_000;
-/** A round that only finds what is named by neither side changes nothing yet; the next one does. */
-const PATIENCE_ROUNDS = 2;
 
 export class Prover {
   readonly #told: Digest;
@@ -62,7 +60,7 @@ export class Prover {
   #seq = -1;
   #saidMs = 0;
   #flows = 0;
-  /** Rounds in a row that changed nothing, and what the last ones were about. */
+  /** Rounds in a row in which the same was wanted and nothing changed, and what the last ones were about. */
   #hopeless = 0;
   #known = 0;
   #wants = 0;
@@ -177,7 +175,9 @@ export class Prover {
   #judged(differing: number, words: Uint32Array): void {
     if (words[AT_COMPARED] !== this.#seq) return; // Of an older comparison: the newer one says more.
     const known = words[AT_KNOWN];
-    const moved = differing < this.#differing || known !== this.#known || this.#wants !== this.#wantsBefore;
+    // Nothing was wanted: much is lost, or what neither side names was seen for the first time.
+    const same = this.#wants !== 0 && this.#wants === this.#wantsBefore;
+    const moved = differing < this.#differing || known !== this.#known || !same;
     this.#hopeless = differing === 0 || (moved && !this.#port.peerIsFull) ? 0 : this.#hopeless + 1;
     this.#differing = differing;
     this.#known = known;
@@ -193,17 +193,17 @@ export class Prover {
 
   #roundMs(): number {
     if (this.#differing === 0) return ROUND_MS;
-    const tries = Math.max(0, this.#hopeless - PATIENCE_ROUNDS);
-    return Math.min(DIFFERING_ROUND_MS * 2 ** Math.min(tries, 8), HOPELESS_ROUND_MS);
+    return Math.min(DIFFERING_ROUND_MS * 2 ** Math.min(this.#hopeless, 8), HOPELESS_ROUND_MS);
   }
 
   #wanted(key: number): void {
-    this.#wants = (this.#wants + key) >>> 0;
     const told = this.#told;
     const found = told.find(firstKeyOf(bucketOf(key)), lastKeyOf(bucketOf(key)));
     for (let i = 0; i < found; i++) {
       const slot = told.slots[i];
-      if (told.keyOf(slot) === key && this.#port.isSettled(slot)) this.#resend(slot); // Else it is on its way.
+      if (told.keyOf(slot) !== key || !this.#port.isSettled(slot)) continue; // It is on its way.
+      this.#wants = (this.#wants + key) >>> 0;
+      this.#resend(slot);
     }
   }
 

@@ -323,8 +323,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     fault: "a flow that the peer wants is not sent",
     file: "sync/prover.ts",
-    text: "if (told.keyOf(slot) === key && this.#port.isSettled(slot)) this.#resend(slot);",
-    becomes: "if (i < 0) this.#resend(slot);",
+    text: "      this.#resend(slot);\n",
+    becomes: "",
     worlds: { nodes: 2, kind: "sealed", settings: { isExtended: true } },
     seeds: [244, 311],
     breaks: ["converges", "proven"],

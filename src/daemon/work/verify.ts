@@ -12,6 +12,7 @@ import { flowLine } from "../../flow/text.ts";
 import type { FlowDifference, PeerVerdict, VerifyReport } from "../../report.ts";
 import { refuse, succeed } from "../../result.ts";
 import { monotonicMs } from "../clock.ts";
+import { DIRTY } from "../dirty.ts";
 import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
 import { compareKernel, type Findings } from "./compare.ts";
@@ -46,7 +47,8 @@ function* verifyPeer(node: Node, peer: number): Generator<Slice, PeerVerdict, vo
   const address = links[peer].peer;
   const verdict = (state: PeerVerdict["state"]): PeerVerdict => {
     const { flows, differing, leftovers } = replica.proof(peer);
-    return { address, state, flows, differing, leftovers };
+    const { dirty } = replica.sessions[peer];
+    return { address, state, flows, differing, leftovers, dirty: dirty === null ? null : DIRTY[dirty] };
   };
   const startMs = monotonicMs();
   if (replica.sessions[peer].peerState(startMs) === "silent") return verdict("silent");
