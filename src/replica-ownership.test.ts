@@ -129,6 +129,65 @@ describe("a flow in both kernels", () => {
     expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([false, true, true, false]);
   });
 
+  test("is the new primary's, whatever the former one repeats, and whosever epoch is higher", () => {
+    for (const higher of [0, 1]) {
+      const [former, heir] = higher === 0 ? extendedPair() : extendedPair().toReversed();
+      former.event(EVENT_NEW, marked(1));
+      talk(former, heir, 10);
+      former.replica.role = "backup";
+      heir.replica.role = "master";
+      heir.replica.flushExternal();
+      expect(heir.replica.kernelEntry(marked(1), heir.nowMs, true)).toBe("created");
+      // The former primary tells all it has before it hears of that.
+      former.replica.sessions[PEER].bulk();
+      heir.hears(...former.says(10));
+      talk(former, heir, 10);
+      talk(former, heir, 1_100);
+      expect([owns(former, 1), owns(heir, 1), knows(former, 1), knows(heir, 1)]).toEqual([false, true, true, false]);
+      expect(heir.replica.counters.cache.yielded).toBe(0);
+    }
+  });
+
+  test("is not taken away by a restarted daemon that finds it in its kernel", () => {
+    const [a, b] = committed();
+    const reborn = new Node(900_000, 16, 99); // Of the highest epoch.
+    reborn.nowMs = a.nowMs;
+    expect(reborn.replica.kernelEntry(numbered(1), reborn.nowMs)).toBe("created");
+    b.event(EVENT_UPDATE, numbered(1, IPS_ASSURED));
+    for (let i = 0; i < 5; i++) talk(reborn, b, 1_000);
+    expect([owns(reborn, 1), owns(b, 1), knows(reborn, 1), knows(b, 1)]).toEqual([false, true, true, false]);
+    expect(b.replica.counters.cache.yielded).toBe(0);
+  });
+
+  test("is the present primary's, though the roles changed twice while neither heard the other", () => {
+    const [a, b] = extendedPair(); // Epochs 11 and 22.
+    for (const node of [b, a]) {
+      node.replica.role = "master";
+      node.event(EVENT_NEW, marked(1));
+    }
+    b.replica.role = "backup";
+    for (let i = 0; i < 3; i++) talk(a, b, 1_000);
+    expect([a.replica.ownership.reign, b.replica.ownership.reign]).toEqual([2, 1]);
+    expect([a.replica.ownership.wantsReading, a.replica.ownership.wantsClaims]).toEqual([true, true]);
+    a.replica.kernelEntry(marked(1), a.nowMs, true);
+    for (let i = 0; i < 3; i++) talk(a, b, 1_000);
+    expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([true, false, false, true]);
+    const { reign } = a.replica.ownership;
+    for (let i = 0; i < 3; i++) talk(a, b, 1_000);
+    expect(a.replica.ownership.reign).toBe(reign);
+  });
+
+  test("that only stands in the kernel of a backup does not keep it from the primary", () => {
+    const [a, b] = extendedPair();
+    a.replica.role = "backup";
+    expect(a.replica.kernelEntry(numbered(1), a.nowMs)).toBe("created");
+    talk(a, b, 10);
+    expect(knows(b, 1)).toBe(true);
+    expect(b.replica.kernelEntry(marked(1), b.nowMs)).toBe("created");
+    talk(a, b, 1_100);
+    expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([false, true, true, false]);
+  });
+
   test("towards another peer nobody yields", () => {
     const [a, b] = pair();
     a.event(EVENT_NEW, marked(1));

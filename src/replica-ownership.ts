@@ -1,11 +1,13 @@
 /**
  * Who announces a flow that two ctsync nodes have: the one with the higher claim (decisions of src/sync).
  *
- *   1         it stood in a dump of the kernel's table: WEAK
- *   2 …       it moved in the node's kernel, or the node has taken over: the node's clock at that time
+ *   1         it stood in a dump of the kernel's table of a backup: WEAK
+ *   2         it stood in that of a node whose role is not said: UNSAID
+ *   3 …       it moved in the node's kernel, or the node has taken over: the node's clock at that time
  *
- * The clock is never behind a claim that was heard, and ahead of the peer's claim on a flow that moves here; a takeover makes it go
- * ahead of all that was heard. A claim goes with each announcement, and stays as it is for as long as the node announces the
+ * The clock is a number of reigns (its high half) and of steps in this one (its low half).
+ * The clock is never behind a claim that was heard, and ahead of the peer's claim on a flow that moves here; a takeover begins
+ * a reign after all that were heard of. A claim goes with each announcement, and stays as it is for as long as the node announces the
  * flow. Two that are equal belong to two lives, of which the higher epoch counts. Whoever hears a higher claim than its own
  * withdraws its own, as if the flow had ended; whoever hears a lower one says its own once more.
  *
@@ -15,50 +17,70 @@ import { DEAD } from "./cache/internal.ts";
 import { Flow, HAS, HAS_NAT } from "./flow/flow.ts";
 import { overlay } from "./flow/merge.ts";
 import type { Replica } from "./replica.ts";
-import type { Epoch, Session } from "./sync/session.ts";
+import type { Epoch, NodeRole, Session } from "./sync/session.ts";
 
 export const WEAK = 1;
-const FIRST = 2;
-const LAST = 0xffffffff;
+const UNSAID = 2;
+const FIRST = 3;
+const REIGN = 2 ** 32;
+const LAST = Number.MAX_SAFE_INTEGER;
 
 export class Ownership {
   /** There are peers that know the rule. */
   readonly active: boolean;
-  /** The kernel's table has to be read for what only it can say; whoever reads it clears this. */
+  /** The kernel's table has to be read for what only it can say, and all that stands there claimed; whoever reads it clears both. */
   wantsReading = false;
+  wantsClaims = false;
   readonly #replica: Replica;
   readonly #sessions: readonly Session[];
   /** Claims by slot of the internal and of the external cache. */
-  readonly #ours: Uint32Array;
-  readonly #theirs: Uint32Array;
+  readonly #ours: Float64Array;
+  readonly #theirs: Float64Array;
   /** 1: what this slot of the external cache holds stands in our kernel too, as was seen there. */
   readonly #stands: Uint8Array;
   readonly #scratch = new Flow();
   #clock = FIRST;
+  #reign = 0;
 
   constructor(replica: Replica, sessions: readonly Session[]) {
     this.active = sessions.some(({ extended }) => extended);
     this.#replica = replica;
     this.#sessions = sessions;
     const slots = this.active ? replica.internal.flowsMax : 0;
-    this.#ours = new Uint32Array(slots);
-    this.#theirs = new Uint32Array(slots);
+    this.#ours = new Float64Array(slots);
+    this.#theirs = new Float64Array(slots);
     this.#stands = new Uint8Array(slots);
     if (this.active) replica.external.onRemove = (slot) => this.#letGo(slot);
   }
 
   /** keepalived made this node primary: what it claims from now on goes before whatever was heard. */
   takesOver(): void {
-    this.#advance(this.#clock + 1);
+    this.#reign = reignOf(this.#clock) + 1;
+    this.#advance(this.#reign * REIGN);
   }
 
   get clock(): number {
     return this.#clock;
   }
 
-  /** The clock of a peer. */
-  heardClock(clock: number): void {
+  /** The last reign that this node began; 0: none. */
+  get reign(): number {
+    return this.#reign;
+  }
+
+  /**
+   * The clock of a peer, the last reign that it began, and its role. If we had not heard of that reign when ours began, and the
+   * peer is primary no more, ours is the later one all the same: it begins once more, and all that stands in our kernel is claimed
+   * again.
+   */
+  heardClock(clock: number, reign: number, role: NodeRole): void {
     this.#advance(clock);
+    const own = this.#replica.role; // Not said: our daemon started anew, and if the peer is not primary nobody else is.
+    if ((own !== "master" && own !== "unknown") || role === "master" || role === "unknown") return;
+    if (reign === 0 || reign < this.#reign) return;
+    this.takesOver();
+    this.wantsReading = true;
+    this.wantsClaims = true;
   }
 
   claimOn(slot: number): number {
@@ -92,11 +114,22 @@ export class Ownership {
     this.#yields = false;
   }
 
+  get #reigns(): boolean {
+    return this.#replica.role === "master";
+  }
+
+  /** The least claim on what stands in our kernel. */
+  get #least(): number {
+    if (this.#reigns) return this.#reign * REIGN;
+    return this.#replica.role === "unknown" ? UNSAID : WEAK;
+  }
+
   /** Whether a flow of a dump is a peer's: the external cache has it, and we do not announce it. */
   isPeers(flow: Flow): boolean {
     const { internal, external } = this.#replica;
     const known = external.find(flow);
     if (known < 0 || !this.#sessions[external.peerOf(known)].extended) return false;
+    if (this.#theirs[known] < this.#least) return false; // It only stands there, or has not moved there since we are primary.
     const own = internal.find(flow);
     if (own >= 0 && internal.lifeOf(own) !== DEAD) return false;
     this.#stands[known] = 1;
@@ -105,7 +138,7 @@ export class Ownership {
 
   /** The kernel saw the flow in `slot` move; it was not ours before if `isNews`. `isWhole`: the event says all there is. */
   moved(slot: number, event: Flow, isNews: boolean, isWhole: boolean, nowMs: number): void {
-    if (!isNews && this.#ours[slot] !== WEAK) return;
+    if (!isNews && this.#ours[slot] >= FIRST) return;
     const { external, counters } = this.#replica;
     const known = external.count === 0 ? -1 : external.find(event);
     if (known >= 0) this.#advance(this.#theirs[known] + 1);
@@ -119,8 +152,10 @@ export class Ownership {
 
   /** An entry of a dump lies in `slot` now. `claims`: this node has taken over. */
   found(slot: number, isNews: boolean, claims: boolean): void {
-    if (claims) this.#ours[slot] = this.#clock;
-    else if (isNews) this.#ours[slot] = WEAK;
+    const before = this.#ours[slot];
+    if (claims || (isNews && this.#reigns)) this.#ours[slot] = this.#clock;
+    else if (isNews) this.#ours[slot] = this.#least;
+    if (claims && this.#ours[slot] !== before) for (const session of this.#sessions) session.changed(slot);
   }
 
   #complete(slot: number, known: number, update: Flow, nowMs: number): void {
@@ -148,6 +183,8 @@ export class Ownership {
     if (clock > this.#clock) this.#clock = Math.min(clock, LAST);
   }
 }
+
+const reignOf = (claim: number): number => Math.floor(claim / REIGN);
 
 /** Our epoch is known to be higher than the peer's. */
 function isAhead({ extension, peerEpoch }: Session): boolean {

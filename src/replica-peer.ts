@@ -62,8 +62,12 @@ export class PeerHost implements ExtensionHost {
     return this.#replica.ownership.clock;
   }
 
-  heardClock(clock: number): void {
-    this.#replica.ownership.heardClock(clock);
+  get reign(): number {
+    return this.#replica.ownership.reign;
+  }
+
+  heardClock(clock: number, reign: number): void {
+    this.#replica.ownership.heardClock(clock, reign, this.#session.peerRole);
   }
 
   /** Of the external cache and what the peer told. */

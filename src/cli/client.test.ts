@@ -244,7 +244,9 @@ test("status --json is the daemon's object", async () => {
 });
 
 const EQUAL = { inSync: true, flows: 3, missing: 0, changed: 0, dead: 0, timers: 0, differences: [] };
-const peer = (state: string, differing = 0) => [{ address: "10.0.9.2", state, flows: 3, differing }];
+const peer = (state: string, differing = 0, leftovers = 0, dirty: string | null = null) => [
+  { address: "10.0.9.2", state, flows: 3, differing, leftovers, dirty },
+];
 
 test.each([
   [
@@ -260,6 +262,21 @@ test.each([
     1,
     "in sync: 3 flows, the same in the kernel and in the internal cache\n" +
       "differs: the peer 10.0.9.2 holds something else than the 3 flows here (2 parts of its table)\n",
+  ],
+  [
+    "another peer's cache, and why",
+    { ...EQUAL, inSync: false, peers: peer("differs", 2, 0, "it is full") },
+    1,
+    "in sync: 3 flows, the same in the kernel and in the internal cache\n" +
+      "differs: the peer 10.0.9.2 holds something else than the 3 flows here (2 parts of its table): it is full\n",
+  ],
+  [
+    "a peer that holds more than this life told",
+    { ...EQUAL, inSync: false, peers: peer("leftovers", 0, 4) },
+    1,
+    "in sync: 3 flows, the same in the kernel and in the internal cache\n" +
+      "differs: the peer 10.0.9.2 holds the 3 flows here, and 4 flows that this node told before it started anew " +
+      "(they go after the peer's sync.purge_timeout_seconds)\n",
   ],
   [
     "another internal cache",

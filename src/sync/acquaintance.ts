@@ -15,6 +15,7 @@ import {
   AT_EPOCH,
   AT_FLOWS,
   AT_HEARD_EPOCH,
+  AT_REIGN,
   CAPABILITY_DIGESTS,
   CAPABILITY_OWNERSHIP,
   EXT_STATE,
@@ -142,7 +143,9 @@ export class Acquaintance {
     words[AT_BULK_NUMBER] = bulk.number;
     words[AT_BULK_SENT] = bulk.sent;
     words[AT_BULK_TOTAL] = Math.max(this.#ownTotal, bulk.sent);
-    words[AT_CLOCK] = host.clock;
+    words[AT_CLOCK] = host.clock / 2 ** 32;
+    words[AT_CLOCK + 1] = host.clock;
+    words[AT_REIGN] = host.reign;
     this.#dueMs = nowMs + (heard && (!this.confirmed || !bulk.done) ? STATE_OFTEN_MS : STATE_MS);
   }
 }

@@ -2,7 +2,7 @@
  * The extension of a session towards a ctsync node on a sealed channel: STATE messages of its own, and the way for those
  * of the node behind it (`ExtensionHost`), between the control messages and the flows.
  */
-import { AT_CLOCK, CAPABILITY_DIGESTS, EXT, EXT_STATE, ExtensionMessage } from "../wire/extension.ts";
+import { AT_CLOCK, AT_REIGN, CAPABILITY_DIGESTS, EXT, EXT_STATE, ExtensionMessage } from "../wire/extension.ts";
 import { FLAG_HELLO } from "../wire/header.ts";
 import { Acquaintance } from "./acquaintance.ts";
 import type { Dirt } from "./dirt.ts";
@@ -90,7 +90,8 @@ export class Extended implements ExtensionPort {
       return verdict;
     }
     acquaintance.hear(state);
-    this.#host?.heardClock(state.words[AT_CLOCK]);
+    const { words } = state;
+    this.#host?.heardClock(words[AT_CLOCK] * 2 ** 32 + words[AT_CLOCK + 1], words[AT_REIGN]);
     if (acquaintance.peerIsFull) this.#session.dirt.mark("peer-full", nowMs);
     if (meeting === "new") {
       if (!this.#lifeNoted) this.#session.newLife();

@@ -51,7 +51,8 @@ export interface ExtensionHost {
   readonly isFull: boolean;
   /** What the claims of this node are counted by, and the same of the peer. */
   readonly clock: number;
-  heardClock(clock: number): void;
+  readonly reign: number;
+  heardClock(clock: number, reign: number): void;
   /** A new life of the peer begins, or may: it has nothing of ours, and what it told before counts as the dead life's. */
   reborn(): void;
   /** A message of the peer that is not about itself. */

@@ -48,7 +48,7 @@ const sendable: fc.Arbitrary<Parts> = fc.oneof(
     a: fc.constant(1),
     b: byte,
     c: byte,
-    words: wordsOf(10).map((words) => words.with(AT_EPOCH, words[AT_EPOCH] | 1).map((value) => value >>> 0)),
+    words: wordsOf(12).map((words) => words.with(AT_EPOCH, words[AT_EPOCH] | 1).map((value) => value >>> 0)),
   }),
   ...[EXT_SUMS, EXT_ASK].map((subtype) =>
     fc.record({
@@ -153,8 +153,8 @@ describe("extension messages", () => {
   });
 
   test.each<[string, Parts]>([
-    ["STATE without an epoch", { subtype: EXT_STATE, a: 1, b: 0, c: 0, words: new Array(10).fill(0) }],
-    ["STATE of version 0", { subtype: EXT_STATE, a: 0, b: 0, c: 0, words: new Array(10).fill(1) }],
+    ["STATE without an epoch", { subtype: EXT_STATE, a: 1, b: 0, c: 0, words: new Array(12).fill(0) }],
+    ["STATE of version 0", { subtype: EXT_STATE, a: 0, b: 0, c: 0, words: new Array(12).fill(1) }],
     ["SUMS of a third level", { subtype: EXT_SUMS, a: 2, b: 0, c: 0, words: new Array(AT_SUMS + SUMS).fill(1) }],
     ["SUMS of a 65th group", { subtype: EXT_SUMS, a: 1, b: 64, c: 0, words: new Array(AT_SUMS + SUMS).fill(1) }],
     ["LIST that ends before it begins", { subtype: EXT_LIST, a: 0, b: 0, c: 0, words: [1, 1, 1, 9, 8] }],

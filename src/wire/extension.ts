@@ -6,7 +6,7 @@
  *         subtype  a  b   c   words of 32 bits, big-endian
  *
  *   STATE    1  a version (1), b role, c STATE_… flags; words: capability bits, epoch (2), the other's epoch as far as it is
- *               known (2, or zeros), flows of the internal cache, bulk: number, flows sent, flows when it began, clock of its claims
+ *               known (2, or zeros), flows of the internal cache, bulk: number, flows sent, flows when it began, clock of its claims (2), its last reign
  *   SUMS     2  a level, b which one; words: epoch of the sender, of the addressee (low halves), unsettled number, flows
  *               told, 64 sums: of the groups of buckets (level 0), of the buckets of group b (level 1)
  *   LIST     3  a pairs (32 at most); words: epochs and unsettled number as in SUMS, first and last key, then key and content of
@@ -49,6 +49,7 @@ export const AT_BULK_NUMBER = 6;
 export const AT_BULK_SENT = 7;
 export const AT_BULK_TOTAL = 8;
 export const AT_CLOCK = 9;
+export const AT_REIGN = 11;
 
 /** Words of SUMS and LIST, and of what is addressed to one life of the peer: ASK, WANT, VERDICT. */
 export const AT_FROM_EPOCH = 0;
@@ -73,7 +74,7 @@ const WORDS_MAX = AT_PAIRS + 2 * LIST_PAIRS_MAX;
 const WORDS_FROM = HEADER_BYTES + 4;
 
 /** Words that each subtype has at least, by its number. */
-const WORDS_LEAST: readonly number[] = [0, 10, AT_SUMS + SUMS, AT_PAIRS, 3, AT_KEYS, 4];
+const WORDS_LEAST: readonly number[] = [0, 12, AT_SUMS + SUMS, AT_PAIRS, 3, AT_KEYS, 4];
 
 /** One message, made once and used again. */
 export class ExtensionMessage {

@@ -6,6 +6,7 @@
  *                    a former primary's kernel still has and tells
  *   sessions         nothing waits, nothing that was asked is unanswered, of every end every peer knows
  */
+import { DEAD } from "../../src/cache/internal.ts";
 import { Flow } from "../../src/flow/flow.ts";
 import type { Replica } from "../../src/replica.ts";
 import { describeFlow, flowDigest, idOf } from "./digest.ts";
@@ -20,7 +21,8 @@ export function firstDifference(world: World): string | undefined {
     const found =
       unsettled(replica) ??
       compareInternal(replica, kernels[node.index], world) ??
-      compareExternal(world, node, replica, kernels);
+      compareExternal(world, node, replica, kernels) ??
+      announcedByBoth(world, node);
     if (found !== undefined) return `node ${node.index}: ${found}`;
   }
   return undefined;
@@ -63,6 +65,19 @@ export function falseProof({ nodes, settings, nowMs }: World, sinceMs: number): 
     // What a peer told before it started anew stays for a while, and the proof says so.
     if (leftovers === 0 && count !== held.size)
       return `node ${index} is wrong about ${held.size - count} flows that its peer alone has`;
+  }
+  return undefined;
+}
+
+/** Two extended nodes never both announce a flow for long. */
+function announcedByBoth({ nodes, settings }: World, { index, replica }: Node): string | undefined {
+  const other = nodes.length === 2 && settings.isExtended ? nodes[1 - index].replica : undefined;
+  if (replica === undefined || other === undefined) return undefined;
+  const { internal } = replica;
+  for (let slot = internal.nextLive(0); slot >= 0; slot = internal.nextLive(slot + 1)) {
+    internal.read(slot, flow, 0);
+    const theirs = other.internal.find(flow);
+    if (theirs >= 0 && other.internal.lifeOf(theirs) !== DEAD) return `${describeFlow(flow)} is announced by both`;
   }
   return undefined;
 }

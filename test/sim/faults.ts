@@ -9,6 +9,8 @@ const OPEN_DELAY_MS = 400;
 const FAILOVER_MS = 1_000;
 /** How long flows that a former primary still holds live on. */
 const PURGE_MS = 3_000;
+/** Longer than the story goes on: what nodes that tell each other whose a flow is need not wait for. */
+const PURGE_LATE_MS = 120_000;
 
 export class Faults {
   readonly #world: World;
@@ -144,7 +146,9 @@ export class Faults {
     world.primary = undefined;
     world.after(world.random.below(300), () => from.becomeBackup());
     world.after(world.random.below(300), () => this.#promote(to));
-    world.after(PURGE_MS, () => this.#purge(from));
+    world.after(world.settings.isExtended && world.random.percent(50) ? PURGE_LATE_MS : PURGE_MS, () =>
+      this.#purge(from),
+    );
   }
 
   /** What a former primary holds runs out, unless it took over again. */

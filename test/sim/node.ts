@@ -225,8 +225,10 @@ export class Node implements Keys {
     replica.tick(nowMs);
     // It is asked for when the table is being read anyway, and read a little later at the soonest: wanted.ts of the daemon.
     if (replica.ownership.wantsReading && this.#reads === 0 && nowMs - this.readMs >= WANTED_MS) {
+      const claims = replica.ownership.wantsClaims;
       replica.ownership.wantsReading = false;
-      this.#addResync();
+      replica.ownership.wantsClaims = false;
+      this.#addResync(() => {}, claims);
     }
     if (this.#watches) this.#answers.look(this, replica, nodes, nowMs);
     let more = this.#socket.length > 0 || this.#jobs.length > 0;
@@ -305,8 +307,8 @@ export class Node implements Keys {
     });
   }
 
-  #addResync(done: () => void = () => {}): void {
-    this.#jobs.push(this.#resync(false, done));
+  #addResync(done: () => void = () => {}, claims = false): void {
+    this.#jobs.push(this.#resync(claims, done));
     this.#reads++;
     this.readMs = NEVER;
   }

@@ -19,9 +19,14 @@ export function* wantedReading(node: Node): Job<void> {
   yield GATHER_MS;
   while (node.state.suspect || node.state.rereading > 0) yield GATHER_MS;
   const startMs = monotonicMs();
+  const claims = ownership.wantsClaims;
   ownership.wantsReading = false;
-  const read = yield* paced(resync(node), WANTED_SHARE);
-  if (!read.ok) ownership.wantsReading = true;
+  ownership.wantsClaims = false;
+  const read = yield* paced(resync(node, claims), WANTED_SHARE);
+  if (!read.ok) {
+    ownership.wantsReading = true;
+    ownership.wantsClaims = claims;
+  }
   yield Math.max(0, startMs + LEAST_MS - monotonicMs());
   return read.ok ? { ok: true, value: undefined } : { ok: false, error: { error: read.error.error } };
 }
