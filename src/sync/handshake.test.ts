@@ -188,7 +188,12 @@ test("with loss, delay, replays and restarts of either, they know each other soo
       }
       for (let i = 0; i < 3; i++) {
         nowMs += SILENT_MS;
-        for (const who of [0, 1] as const) if (sides[who].handshake.tick(nowMs)) speak(who, true);
+        for (const who of [0, 1] as const) {
+          if (sides[who].handshake.tick(nowMs)) speak(who, true);
+          // Whoever may send says at least that it lives, and is read by whoever knows it.
+          const other = sides[1 - who]!;
+          if (sides[who].handshake.ready && other.knows(sides[who])) other.handshake.heard(nowMs);
+        }
       }
       expect(sides[0].knows(sides[1])).toBeTrue();
       expect(sides[1].knows(sides[0])).toBeTrue();
