@@ -177,6 +177,24 @@ describe("a flow in both kernels", () => {
     expect(a.replica.ownership.reign).toBe(reign);
   });
 
+  test("is the true primary's again once the other one is backup again", () => {
+    const [a, b] = extendedPair();
+    a.replica.role = "master";
+    a.event(EVENT_NEW, marked(1));
+    talk(a, b, 10);
+    b.replica.role = "master";
+    b.replica.flushExternal();
+    b.replica.kernelEntry(marked(1), b.nowMs, true);
+    talk(a, b, 1_100);
+    expect([owns(a, 1), owns(b, 1)]).toEqual([false, true]);
+    b.replica.role = "backup";
+    talk(a, b, 1_100);
+    expect(a.replica.ownership.wantsClaims).toBe(true);
+    a.replica.kernelEntry(marked(1), a.nowMs, true);
+    talk(a, b, 1_100);
+    expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([true, false, false, true]);
+  });
+
   test("that only stands in the kernel of a backup does not keep it from the primary", () => {
     const [a, b] = extendedPair();
     a.replica.role = "backup";
