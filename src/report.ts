@@ -30,6 +30,7 @@ export interface StatusReport {
   /** null: none has come to its end yet. */
   readonly audit: AuditReport | null;
   readonly loop: LoopReport;
+  readonly recorder: RecorderReport;
   readonly lastRoleChange: RoleChangeReport | null;
   /** The last commit that had flows to write: how many this kernel took, and why not the rest. */
   readonly lastCommit: LastCommitReport | null;
@@ -124,6 +125,16 @@ export interface LoopReport {
   /** The longest turn since the kernel's table was first read, and of the last one to two minutes. */
   readonly longestPauseMs: number;
   readonly recentPauseMs: number;
+}
+
+/** The flight recorder. An empty path: it is switched off. */
+export interface RecorderReport {
+  readonly path: string;
+  /** Records written since the start; records that found no room while the disk took none. */
+  readonly written: number;
+  readonly lost: number;
+  /** Why the disk takes none; null while it does. */
+  readonly error: string | null;
 }
 
 export interface RoleChangeReport {

@@ -54,6 +54,7 @@ describe("docs/configuration.md", async () => {
     ["netlink.buffer_bytes", limits.NETLINK_BUFFER_BYTES],
     ["netlink.buffer_max_bytes", limits.NETLINK_BUFFER_MAX_BYTES],
     ["netlink.gather_ms", limits.NETLINK_GATHER_MS],
+    ["recorder.size_bytes", limits.RECORDER_SIZE_BYTES],
     ["daemon.realtime_priority", limits.REALTIME_PRIORITY],
   ])("gives the bounds of %s", (key, { min, max }) => {
     expect(written.find(([name]) => bare(name) === key)?.[2]).toBe(`${min} to ${max}`);

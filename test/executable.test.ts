@@ -21,6 +21,8 @@ interface = "cts0"
 local = "10.0.9.1"
 peer = "10.0.9.2"
 port = 3780
+[recorder]
+path = ""
 [control]
 socket = "/run/ctsync.sock"
 `;

@@ -39,6 +39,9 @@ export const NETLINK_BUFFER_MAX_BYTES: Limit = { min: 65_536, max: SOCKET_BUFFER
 /** Real-time priority (SCHED_RR) of the daemon's loop; 0: an ordinary process. */
 export const REALTIME_PRIORITY: Limit = { min: 0, max: 99, standard: 1 };
 
+/** The flight recorder's ring: 256 bytes a record, some 20 records a failover. */
+export const RECORDER_SIZE_BYTES: Limit = { min: 65_536, max: 67_108_864, standard: 1_048_576 };
+
 /** How long an event may wait until others have gathered, once there are many; 0: each is read as it comes. */
 export const NETLINK_GATHER_MS: Limit = { min: 0, max: 100, standard: 2 };
 export const LINK_BUFFER_BYTES: Limit = { min: 65_536, max: SOCKET_BUFFER_MAX_BYTES, standard: 8_388_608 };

@@ -31,6 +31,7 @@ export function renderConfig(config: Config): string {
       buffer_max_bytes: netlink.bufferMaxBytes,
       gather_ms: netlink.gatherMs,
     },
+    recorder: { path: config.recorder.path, size_bytes: config.recorder.sizeBytes },
     daemon: { realtime_priority: config.daemon.realtimePriority },
     log: { level: config.log.level },
   });

@@ -7,7 +7,7 @@
 import * as v from "valibot";
 import { type Address, type Cidr, parseAddress, parseCidr, unfitForLink } from "./address.ts";
 import * as limits from "./limits.ts";
-import { DEFAULT_SOCKET_PATH, SOCKET_PATH_BYTES_MAX } from "./paths.ts";
+import { DEFAULT_RECORDER_PATH, DEFAULT_SOCKET_PATH, SOCKET_PATH_BYTES_MAX } from "./paths.ts";
 
 /**
  * A table; `missing` says what to write for keys without a default. Unknown keys pass here: `unknown-keys.ts` reports
@@ -72,13 +72,14 @@ const socketPath = v.pipe(
   ),
 );
 
-const keyFile = v.pipe(
-  v.string("expected a path in quotes"),
-  v.check(
-    (path) => path === "" || (path.startsWith("/") && !path.endsWith("/") && !path.includes("\0")),
-    'expected an absolute path, or "" for a link without a key',
-  ),
-);
+const pathOrNone = (none: string) =>
+  v.pipe(
+    v.string("expected a path in quotes"),
+    v.check(
+      (path) => path === "" || (path.startsWith("/") && !path.endsWith("/") && !path.includes("\0")),
+      `expected an absolute path, or "" for ${none}`,
+    ),
+  );
 
 const sync = v.pipe(
   table({
@@ -137,7 +138,7 @@ const link = v.pipe(
       interface: interfaceName,
       local: endAddress,
       peer: endAddress,
-      key_file: v.optional(keyFile, ""),
+      key_file: v.optional(pathOrNone("a link without a key"), ""),
       port: wholeNumber(limits.PORT, `UDP ports are ${limits.PORT.min} to ${limits.PORT.max}`),
       receive_buffer_bytes: wholeNumber(limits.LINK_BUFFER_BYTES),
       send_buffer_bytes: wholeNumber(limits.LINK_BUFFER_BYTES),
@@ -215,6 +216,16 @@ export const ConfigSchema = v.pipe(
       ),
       control: v.optional(table({ socket: v.optional(socketPath, DEFAULT_SOCKET_PATH) }), {}),
       netlink: v.optional(netlink, {}),
+      recorder: v.optional(
+        v.pipe(
+          table({
+            path: v.optional(pathOrNone("no recorder"), DEFAULT_RECORDER_PATH),
+            size_bytes: wholeNumber(limits.RECORDER_SIZE_BYTES),
+          }),
+          v.transform((found) => ({ path: found.path, sizeBytes: found.size_bytes })),
+        ),
+        {},
+      ),
       daemon: v.optional(
         v.pipe(
           table({ realtime_priority: wholeNumber(limits.REALTIME_PRIORITY) }),
@@ -240,6 +251,7 @@ export const ConfigSchema = v.pipe(
     filter: found.filter,
     control: { socket: found.control.socket },
     netlink: found.netlink,
+    recorder: found.recorder,
     daemon: found.daemon,
     log: { level: found.log.level },
   })),

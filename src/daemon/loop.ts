@@ -148,6 +148,7 @@ export class Loop {
     for (const link of links) dueMs = Math.min(dueMs, link.dueMs);
     let replicaMs = replica.nextDueMs(nowMs);
     if (links.every((link) => this.#isMute(link))) replicaMs = Math.max(replicaMs, nowMs + MUTE_MS);
+    dueMs = Math.min(dueMs, this.#node.watch.dueMs, this.#node.flight.dueMs);
     dueMs = Math.min(dueMs, jobs.dueMs, replicaMs, this.#parts.systemd.dueMs);
     return Math.max(0, dueMs - nowMs);
   }
@@ -177,6 +178,8 @@ export class Loop {
       if (nowMs >= links[peer].dueMs) this.#tendLinks(nowMs);
       this.#transmit(links[peer], peer, nowMs);
     }
+    this.#node.watch.tick(nowMs);
+    this.#node.flight.tick(nowMs);
     this.#parts.systemd.alive(nowMs);
   }
 

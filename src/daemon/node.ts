@@ -10,6 +10,8 @@ import type { KernelLookup } from "../kernel/lookup.ts";
 import type { KernelTimers } from "../kernel/timers.ts";
 import type { Replica } from "../replica.ts";
 import type { AuditReport, CommitReport, Role, RoleChangeReport } from "../report.ts";
+import type { FlightRecorder } from "./flight-recorder.ts";
+import type { FlightWatch } from "./flight-watch.ts";
 import type { Jobs } from "./jobs.ts";
 import type { Link } from "./link.ts";
 import type { Log } from "./log.ts";
@@ -34,6 +36,9 @@ export interface Node {
   readonly jobs: Jobs;
   readonly pauses: Pauses;
   readonly audit: Audit;
+  readonly flight: FlightRecorder;
+  /** What the flight recorder sees by itself. */
+  readonly watch: FlightWatch;
   readonly startedMs: number;
   readonly state: NodeState;
 }

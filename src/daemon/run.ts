@@ -27,6 +27,8 @@ import type { SlotOwner } from "../sync/session.ts";
 import { VERSION } from "../version.ts";
 import { monotonicMs } from "./clock.ts";
 import { Control } from "./control.ts";
+import { FlightRecorder } from "./flight-recorder.ts";
+import { FlightWatch } from "./flight-watch.ts";
 import { claimInstance } from "./instance.ts";
 import { Jobs } from "./jobs.ts";
 import { Link } from "./link.ts";
@@ -123,6 +125,7 @@ async function serve(node: Node, addresses: AddressWatch): Promise<number> {
     log.info("SIGHUP: restart ctsync to take a changed configuration; ctsync rekey takes changed keys"),
   );
 
+  node.flight.note("start", VERSION, { a: process.pid });
   log.info(`ctsync ${VERSION} starts: process ${process.pid}, control socket ${config.control.socket}`);
   const loop = new Loop({
     node,
@@ -137,7 +140,8 @@ async function serve(node: Node, addresses: AddressWatch): Promise<number> {
   await loop.run();
   systemd.stopping();
   for (const link of node.links) link.close();
-  await control.stop();
+  node.flight.note("stop");
+  await Promise.all([control.stop(), node.flight.close()]);
   log.info("stopped");
   return 0;
 }
@@ -183,6 +187,10 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
     jobs: new Jobs(),
     pauses: new Pauses(),
     audit: newAudit(),
+    flight: new FlightRecorder(config.recorder.path, config.recorder.sizeBytes, log),
+    get watch() {
+      return watch;
+    },
     startedMs: monotonicMs(),
     state: {
       realtime: false,
@@ -201,6 +209,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
       requests: {},
     },
   };
+  const watch = new FlightWatch(node);
   updateOwnAddresses(node);
   return { ok: true, value: node };
 }
@@ -238,6 +247,7 @@ function updateOwnAddresses(node: Node): void {
     words,
     prefixBits: family === 4 ? 32 : 128,
   });
+  node.watch.addresses(found.value);
   node.filter.setOwn([...found.value, ...ends].map(whole));
 }
 
@@ -290,6 +300,7 @@ function repair(node: Node): void {
     return;
   }
   state.suspect = true;
+  node.flight.note("overrun");
   log.warning(`the kernel dropped events (socket buffer ${events.bufferBytes} bytes now): rereading its table`);
   void node.jobs.add(resync(node)).then((result) => {
     state.suspect = false;

@@ -51,6 +51,7 @@ export function statusReport(node: Node): StatusReport {
             secondsAgo: secondsAgo(change.atMs),
           },
     lastCommit: lastCommit === null ? null : { ...lastCommit.report, secondsAgo: secondsAgo(lastCommit.atMs) },
+    recorder: node.flight.report(),
     requests: state.requests,
     counters: counters(node),
   };

@@ -3,7 +3,7 @@
  *
  *   unshare --mount --propagation private bun test/lab/confine.ts USER FILTER WRITABLE PROGRAM ARGUMENTS…
  *
- * Every mount but /dev, /proc, /sys and the folder WRITABLE is read-only, other users' processes are hidden, the user is USER (a number), of its capabilities
+ * Every mount but /dev, /proc, /sys and the folders WRITABLE (a colon between two) is read-only, other users' processes are hidden, the user is USER (a number), of its capabilities
  * only CAP_NET_ADMIN is left, it can gain no others, and system calls are those that the file FILTER lets pass. The filter
  * comes last, so it need not allow what makes the rest. Signatures: unistd.h, grp.h, sys/prctl.h; numbers:
  * linux/prctl.h, linux/seccomp.h (uapi).
@@ -37,12 +37,12 @@ function must(what: string, answer: number): void {
 }
 
 /** Deeper mounts last, so that one found read-only is not asked for again through another. */
-function makeReadOnly(writable: string): void {
+function makeReadOnly(writable: readonly string[]): void {
   const lines = readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter(Boolean);
   const points = new Set(lines.map((line) => line.split(" ")[4]!.replaceAll("\\040", " ")));
-  const spared = ["/dev", "/proc", "/sys", writable];
+  const spared = ["/dev", "/proc", "/sys", ...writable];
   const isSpared = (point: string): boolean => spared.some((root) => point === root || point.startsWith(`${root}/`));
-  Bun.spawnSync(["mount", "--bind", writable, writable]);
+  for (const folder of writable) Bun.spawnSync(["mount", "--bind", folder, folder]);
   Bun.spawnSync(["mount", "-t", "proc", "-o", "hidepid=invisible", "proc", "/proc"]);
   for (const point of points) {
     if (isSpared(point) || !existsSync(point)) continue; // Another machine's mount may hide it.
@@ -68,7 +68,7 @@ if (!(id > 0) || program.length === 0) {
   process.exit(2);
 }
 const filterBytes = readFileSync(filter);
-makeReadOnly(writable);
+makeReadOnly(writable.split(":"));
 process.chdir("/");
 for (let number = 0; number < CAPABILITIES; number++)
   if (number !== CAP_NET_ADMIN) must("bounding set", negative(c.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)));

@@ -24,6 +24,7 @@ export interface LabConfig {
   readonly netlink?: Readonly<Record<string, string | number>>;
   readonly link?: Readonly<Record<string, string | number>>;
   readonly daemon?: Readonly<Record<string, string | number>>;
+  readonly recorder?: Readonly<Record<string, string | number>>;
 }
 
 /** A section of the file, left out when there is nothing to say. A JSON string, number or array of them is also TOML's. */
@@ -44,6 +45,7 @@ export function writeConfig(lab: Lab, name: string, config: LabConfig): Promise<
     ...section("[filter]", ignoreAddresses === undefined ? {} : { ignore_addresses: ignoreAddresses }),
     ...section("[netlink]", { ...config.netlink }),
     ...section("[daemon]", { ...config.daemon }),
+    ...section("[recorder]", { path: join(lab.directory, `${name}.ring`), ...config.recorder }),
     ...section("[control]", { socket: join(lab.directory, `${name}.sock`) }),
   ];
   return lab.write(`${name}.toml`, text.join("\n"));

@@ -47,6 +47,7 @@ async function startConfined(side: Side): Promise<Confined> {
   const machine = await Machine.start(namespace);
   const toml = readFileSync(config, "utf8")
     .replace(/^socket = .*$/m, 'socket = "/run/ctsync/ctsync.sock"')
+    .replace(/^path = .*$/m, 'path = "/var/lib/ctsync/timeline.ring"')
     .replace(/^key_file = .*$/m, `key_file = "${KEY_FILE}"`);
   await machine.write("/etc/ctsync/ctsync.toml", toml);
   await machine.run(`install -m 600 ${keyFileOf(side)} ${KEY_FILE}`);
@@ -91,6 +92,8 @@ test("as the unit confines it, it replicates, dumps, takes over, commits, hands 
   await machine.run("ctsync notify INSTANCE INSIDE MASTER 100");
   expect(kernelFlows(backup)).toEqual(wanted);
   await replicated(backup, primary);
+  expect(JSON.parse(await machine.run("ctsync status --json")).recorder).toMatchObject({ lost: 0, error: null });
+  expect(await machine.run("ctsync timeline")).toContain("2,500 flows created");
 
   const [one, two] = bare.map(({ namespace }) => namespace) as [Namespace, Namespace];
   await one.ip("link delete dev sync");

@@ -1,5 +1,5 @@
 /**
- * A firewall of the lab as a whole machine: beside its network namespace it has /etc, /run and /usr/local of its own, so
+ * A firewall of the lab as a whole machine: beside its network namespace it has /etc, /run, /usr/local and /var/lib of its own, so
  * that files are where a set-up says they go, and two machines do not share them.
  *
  * A process that sleeps holds the mount namespace; everything else enters it.
@@ -11,7 +11,7 @@ import type { Namespace } from "../lab/namespace.ts";
 import type { LabProcess } from "../lab/process.ts";
 
 const START_DEADLINE_MS = 5_000;
-const PRIVATE_FOLDERS = ["/etc", "/usr/local"];
+const PRIVATE_FOLDERS = ["/etc", "/usr/local", "/var/lib"];
 
 export class Machine {
   readonly namespace: Namespace;
@@ -40,6 +40,7 @@ export class Machine {
       `mount -t tmpfs tmpfs ${disk}`,
       ...overlays,
       "mount -t tmpfs tmpfs /run",
+      "rm -rf /var/lib/ctsync", // Of a ctsync that runs, or ran, on the machine under the lab.
       "echo is up",
       "exec sleep infinity",
     ];

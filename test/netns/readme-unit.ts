@@ -1,5 +1,5 @@
 /**
- * What systemd would do with the unit file, as far as a lab without systemd can: its runtime directory, everything else
+ * What systemd would do with the unit file, as far as a lab without systemd can: its runtime and state directories, everything else
  * read-only, a user of its own, exactly the capabilities it names, no way to gain others, the system calls and address
  * families it names and no others, its credentials, and the socket that hears READY=1.
  */
@@ -20,6 +20,7 @@ const READY_DEADLINE_MS = 10_000;
 export interface Unit {
   readonly command: readonly string[];
   readonly runtimeDirectory: string;
+  readonly stateDirectory: string;
   /** Where systemd takes a credential from, by its name. */
   readonly credentials: readonly (readonly [name: string, path: string])[];
   readonly allowed: Allowed;
@@ -40,6 +41,7 @@ async function parseUnit(text: string): Promise<Unit> {
   return {
     command: value("ExecStart").split(" "),
     runtimeDirectory: `/run/${value("RuntimeDirectory")}`,
+    stateDirectory: `/var/lib/${value("StateDirectory")}`,
     credentials: Array.from(text.matchAll(/^LoadCredential=([^:]+):(.+)$/gm), ([, name = "", path = ""]) => [
       name,
       path,
@@ -50,8 +52,10 @@ async function parseUnit(text: string): Promise<Unit> {
 
 /** Starts the unit's daemon, and returns once it has said that it is ready. */
 export async function startUnit(machine: Machine): Promise<LabProcess> {
-  const { command, runtimeDirectory, credentials, allowed } = await parseUnit(await machine.run(`cat ${UNIT_PATH}`));
-  await machine.run(`install -d -m 700 -o ${UNIT_USER} -g ${UNIT_USER} ${runtimeDirectory}`);
+  const unit = await parseUnit(await machine.run(`cat ${UNIT_PATH}`));
+  const { command, credentials, allowed } = unit;
+  const writable = [unit.runtimeDirectory, unit.stateDirectory];
+  for (const directory of writable) await machine.run(`install -d -m 700 -o ${UNIT_USER} -g ${UNIT_USER} ${directory}`);
   await machine.run(`install -d -m 500 -o ${UNIT_USER} -g ${UNIT_USER} ${CREDENTIALS}`);
   for (const [name, path] of credentials)
     await machine.run(`install -m 400 -o ${UNIT_USER} -g ${UNIT_USER} ${path} ${CREDENTIALS}/${name}`);
@@ -64,7 +68,7 @@ export async function startUnit(machine: Machine): Promise<LabProcess> {
   const daemon = machine.spawn([
     ...["env", `NOTIFY_SOCKET=${socket}`, "WATCHDOG_USEC=30000000", `CREDENTIALS_DIRECTORY=${CREDENTIALS}`],
     ...["unshare", "--mount", "--propagation", "private"],
-    ...[process.execPath, CONFINE, String(UNIT_USER), filter, runtimeDirectory, ...command],
+    ...[process.execPath, CONFINE, String(UNIT_USER), filter, writable.join(":"), ...command],
   ]);
   const isReady = async () => (await machine.exec(["grep", "-q", "READY=1", heard])).status === 0;
   await until(async () => !daemon.running || (await isReady()), READY_DEADLINE_MS, "the daemon says that it is ready");

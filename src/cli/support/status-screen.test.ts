@@ -31,6 +31,7 @@ const STATUS: StatusReport = {
   kernel: { events: 1_234_567, overruns: 1, bufferBytes: 2_097_152, suspect: false },
   audit: { secondsAgo: 12, milliseconds: 850, flows: 12_345, missing: 0, changed: 2, dead: 0, timers: 1_000 },
   loop: { turns: 500_000, longestPauseMs: 8.25, recentPauseMs: 1.5 },
+  recorder: { path: "/var/lib/ctsync/timeline.ring", written: 1_024, lost: 0, error: null },
   lastRoleChange: { role: "master", ok: true, secondsAgo: 300, milliseconds: 41.7 },
   lastCommit: {
     ...{ committed: 12_345, updated: 0, failed: 0, failures: [], lessened: [], milliseconds: 40 },
@@ -59,6 +60,7 @@ link      eth2 up, 10.0.9.1 to 10.0.9.2, UDP port 3780, MTU 1500
 kernel    1,234,567 events, 1 overruns, buffer 2 MiB
           compared with the internal cache 12 s ago, in 850 ms: 2 changed, 1,000 timers
 loop      paused for 1.5 ms at most lately, 8.3 ms ever
+recorder  /var/lib/ctsync/timeline.ring, 1,024 records
 requests  notify 1, status 12
 
 counters

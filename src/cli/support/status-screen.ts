@@ -1,5 +1,13 @@
 /** The status report as one screen: a subject a line, aligned, in units people use; counters only where they counted. */
-import type { AuditReport, Counters, LastCommitReport, LinkReport, PeerReport, StatusReport } from "../../report.ts";
+import type {
+  AuditReport,
+  Counters,
+  LastCommitReport,
+  LinkReport,
+  PeerReport,
+  RecorderReport,
+  StatusReport,
+} from "../../report.ts";
 import { grouped } from "./terminal.ts";
 import { bytesText, durationText } from "./units.ts";
 
@@ -34,6 +42,7 @@ export function statusScreen(status: StatusReport): string {
     "loop",
     `paused for ${loop.recentPauseMs.toFixed(1)} ms at most lately, ${loop.longestPauseMs.toFixed(1)} ms ever`,
   ]);
+  if (status.recorder.path !== "") rows.push(["recorder", recorderText(status.recorder)]);
   const requests = countedText(status.requests);
   if (requests !== "") rows.push(["requests", requests]);
   return [...aligned(rows), ...countersText(status.counters)].join("\n");
@@ -67,6 +76,11 @@ function missingRows(commit: LastCommitReport | null): Row[] {
 }
 
 const peerStateText = ({ state, role }: PeerReport): string => (role === null ? state : `${state}, its role ${role}`);
+
+function recorderText({ path, written, lost, error }: RecorderReport): string {
+  const dropped = lost === 0 ? "" : `, ${grouped(lost)} LOST`;
+  return `${error === null ? path : `CANNOT WRITE ${error}`}, ${grouped(written)} records${dropped}`;
+}
 
 const heardText = ({ lastHeardMs }: PeerReport): string =>
   lastHeardMs === null ? "never heard" : `last heard ${durationText(lastHeardMs)} ago`;

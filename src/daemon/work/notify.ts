@@ -15,6 +15,7 @@ import { resync } from "./resync.ts";
 
 export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
   const startMs = monotonicMs();
+  node.watch.spoken(role, node.state.role);
   node.state.role = role;
   node.replica.role = role;
   const word = ++node.state.words;
@@ -28,6 +29,7 @@ export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
   const milliseconds = Math.round(monotonicMs() - startMs);
   if (node.state.words === word)
     node.state.lastRoleChange = { role, ok: failed.length === 0, milliseconds, atMs: monotonicMs() };
+  node.flight.note("role-done", role, { a: milliseconds, b: failed.length === 0 ? 1 : 0 });
   const report = { role, steps };
   if (failed.length === 0) return succeed(report);
   return refuse({ error: failed.map(({ step, text }) => `${step}: ${text}`).join("; "), value: report });
@@ -77,6 +79,7 @@ const flows = (count: number): string => (count === 1 ? "1 flow" : `${count} flo
 /** Each step is logged when it is done: the last one of a takeover may wait for a dead peer. */
 function logged(node: Node, role: NotifyRole, done: NotifyStep): NotifyStep {
   const { step, ok, text, milliseconds } = done;
+  node.flight.note("step", `${step}: ${text}`, { a: milliseconds, b: ok ? 1 : 0 });
   node.log[ok ? "info" : "warning"](`${role}: ${step}: ${text} (${milliseconds} ms)`);
   return done;
 }
