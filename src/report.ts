@@ -176,6 +176,21 @@ export interface LastCommitReport extends CommitReport {
   readonly secondsAgo: number;
 }
 
+/** What a rehearsed takeover came to. */
+export interface DrillReport {
+  readonly flows: number;
+  readonly survive: number;
+  /** Entries in the scratch namespace's table afterwards. */
+  readonly stands: number;
+  readonly refused: number;
+  readonly refusals: readonly Refusal[];
+  readonly lessened: CommitReport["lessened"];
+  readonly milliseconds: number;
+  /** The machine's own table. */
+  readonly table: { readonly count: number; readonly max: number };
+  readonly notRehearsed: readonly string[];
+}
+
 export type FlushTarget = "internal" | "external" | "kernel" | "caches";
 
 export interface FlushReport {

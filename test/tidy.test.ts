@@ -98,8 +98,8 @@ const MAY_IMPORT: Readonly<Record<Layer, readonly Layer[]>> = {
   build: ["package.json"],
   "package.json": [],
 };
-/** The one command that is the daemon; it loads the daemon when it is asked for. */
-const DAEMON_COMMANDS: readonly string[] = ["src/cli/daemon.ts"];
+/** The commands that do the daemon's work in their own process; they load it when they are asked for. */
+const DAEMON_COMMANDS: readonly string[] = ["src/cli/daemon.ts", "src/cli/drill.ts"];
 
 function layerOf(path: string): Layer {
   if (isTest(path)) return "test";

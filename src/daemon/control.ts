@@ -2,7 +2,8 @@
  * The control socket: HTTP over a unix socket that only root may open.
  *
  *   POST /v1/<command>   JSON body; the answer is lines of JSON: progress, then one result (report.ts)
- *   GET  /v1/dump        ?cache=internal|external&format=text|json&of=flows|expectations: a line each
+ *   GET  /v1/dump        ?cache=internal|external&format=text|json&of=flows|expectations: a line each;
+ *                        ?cache=external&format=words: its flows for ctsync drill
  *   GET  /v1/status      one JSON object
  *   GET  /v1/ready       one JSON object: whether this node holds all that its peer has
  */
@@ -17,7 +18,7 @@ import type {
   Replies,
 } from "../report.ts";
 import { monotonicMs } from "./clock.ts";
-import { dumpStream, expectationLines, flowLines } from "./dump.ts";
+import { dumpStream, expectationLines, externalWords, flowLines, type Lines } from "./dump.ts";
 import type { Job } from "./jobs.ts";
 import type { Node } from "./node.ts";
 import { readiness } from "./readiness.ts";
@@ -37,6 +38,7 @@ const ROLES: readonly NotifyRole[] = ["master", "backup", "fault", "stop"];
 const FAREWELL_MS = 500;
 /** No request is longer. */
 const BODY_BYTES_MAX = 65_536;
+const DUMP_TYPES = { text: "text/plain", json: "application/x-ndjson", words: "application/octet-stream" };
 /** Progress is told no more often. */
 const PROGRESS_MS = 50;
 
@@ -96,10 +98,15 @@ export class Control {
     const cache = query.get("cache");
     const format = query.get("format") ?? "text";
     if (cache !== "internal" && cache !== "external") return refusal(400, "cache is internal or external");
+    if (format === "words" && cache === "external") return this.#stream(externalWords(this.#node), format);
     if (format !== "text" && format !== "json") return refusal(400, "format is text or json");
     const of = query.get("of") ?? "flows";
     if (of !== "flows" && of !== "expectations") return refusal(400, "of is flows or expectations");
     const lines = of === "flows" ? flowLines : expectationLines;
+    return this.#stream(lines(this.#node, cache, format), format);
+  }
+
+  #stream(lines: Lines, format: keyof typeof DUMP_TYPES): Response {
     this.#count("dump");
     this.#clients++;
     let open = true;
@@ -108,9 +115,9 @@ export class Control {
       open = false;
     };
     const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-    const stream = dumpStream(lines(this.#node, cache, format), nextTurn, ended);
+    const stream = dumpStream(lines, nextTurn, ended);
     return new Response(stream, {
-      headers: { "content-type": format === "json" ? "application/x-ndjson" : "text/plain" },
+      headers: { "content-type": DUMP_TYPES[format] },
     });
   }
 
