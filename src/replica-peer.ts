@@ -5,6 +5,7 @@ import { Digest } from "./cache/digest.ts";
 import type { Replica } from "./replica.ts";
 import { Walk } from "./replica-walk.ts";
 import { Checker, isForChecker } from "./sync/checker.ts";
+import { isForPreparation, Preparation } from "./sync/preparation.ts";
 import type { Proof } from "./sync/proof.ts";
 import { Prover } from "./sync/prover.ts";
 import type { ExtensionHost, ExtensionPort, NodeRole, Session } from "./sync/session.ts";
@@ -16,6 +17,8 @@ export class PeerHost implements ExtensionHost {
   readonly heard: Digest;
   /** When the timer of each flow told runs out, in seconds of the clock. */
   readonly toldExpiry: Uint32Array;
+  /** Of a planned handover, to either side. */
+  readonly preparation: Preparation;
   readonly #replica: Replica;
   readonly #prover: Prover;
   readonly #walk: Walk;
@@ -27,6 +30,7 @@ export class PeerHost implements ExtensionHost {
     const { internal, external } = replica;
     this.#replica = replica;
     this.#session = session;
+    this.preparation = new Preparation(port);
     this.told = new Digest(internal.flowsMax);
     this.heard = new Digest(internal.flowsMax);
     this.toldExpiry = new Uint32Array(internal.flowsMax);
@@ -106,18 +110,22 @@ export class PeerHost implements ExtensionHost {
   reborn(): void {
     this.#prover.reborn();
     this.#checker.reborn();
+    this.preparation.reborn();
   }
 
   hear(message: ExtensionMessage, seq: number, nowMs: number): void {
-    if (isForChecker(message)) this.#checker.hear(message, seq, nowMs);
+    if (isForPreparation(message)) this.preparation.hear(message);
+    else if (isForChecker(message)) this.#checker.hear(message, seq, nowMs);
     else this.#prover.hear(message);
   }
 
   next(message: ExtensionMessage, seq: number, nowMs: number): boolean {
-    return this.#checker.next(message) || this.#prover.next(message, seq, nowMs);
+    return (
+      this.preparation.next(message, nowMs) || this.#checker.next(message) || this.#prover.next(message, seq, nowMs)
+    );
   }
 
   nextDueMs(mayAsk: boolean): number {
-    return mayAsk ? Math.min(this.#prover.dueMs, this.#walk.dueMs) : this.#walk.dueMs;
+    return mayAsk ? Math.min(this.preparation.dueMs, this.#prover.dueMs, this.#walk.dueMs) : this.#walk.dueMs;
   }
 }

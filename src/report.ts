@@ -176,6 +176,16 @@ export interface LastCommitReport extends CommitReport {
   readonly secondsAgo: number;
 }
 
+export interface HandoverStep {
+  readonly text: string;
+  /** Since the beginning. */
+  readonly milliseconds: number;
+}
+
+export interface HandoverReport {
+  readonly steps: readonly HandoverStep[];
+}
+
 /** What a rehearsed takeover came to. */
 export interface DrillReport {
   readonly flows: number;
@@ -271,6 +281,8 @@ export interface ReadyReport {
   readonly ready: boolean;
   /** Why, or why not: a sentence. */
   readonly reason: string;
+  /** It hands over, or has just done so. */
+  readonly aside: boolean;
 }
 
 export type NotifyRole = Exclude<Role, "unknown">;
@@ -308,6 +320,7 @@ export interface Replies {
   readonly notify: NotifyReport;
   readonly rekey: RekeyReport;
   readonly verify: VerifyReport;
+  readonly handover: HandoverReport;
   readonly stop: StopReport;
 }
 
@@ -323,6 +336,7 @@ export interface Orders {
   /** The key file's text; `force`: even if the peer still sends with a key that is not in it. */
   readonly rekey: { readonly keys: string; readonly force: boolean };
   readonly verify: NoOrder;
+  readonly handover: { readonly timeoutSeconds: number; readonly holdSeconds: number };
   readonly stop: NoOrder;
 }
 type NoOrder = Readonly<Record<string, never>>;

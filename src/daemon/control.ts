@@ -25,6 +25,7 @@ import { readiness } from "./readiness.ts";
 import { statusReport } from "./status.ts";
 import { commitAlone } from "./work/commit.ts";
 import { flush } from "./work/flush.ts";
+import { handover } from "./work/handover.ts";
 import { resetTimers } from "./work/kernel-table.ts";
 import { notify } from "./work/notify.ts";
 import { bulk, request } from "./work/peers.ts";
@@ -149,6 +150,11 @@ export class Control {
       }
       case "verify":
         return verify(node);
+      case "handover": {
+        const { timeoutSeconds, holdSeconds } = body as Partial<Orders["handover"]>;
+        if (!isSeconds(timeoutSeconds) || !isSeconds(holdSeconds)) return "timeoutSeconds and holdSeconds are seconds";
+        return handover(node, timeoutSeconds * 1_000, holdSeconds * 1_000);
+      }
       case "stop":
         return stop(node);
       default:
@@ -198,6 +204,8 @@ export class Control {
     this.#node.log.debug(`asked to ${command}`);
   }
 }
+
+const isSeconds = (value: unknown): value is number => typeof value === "number" && value > 0 && value < 100_000;
 
 function* stop(node: Node): Job<Replies["stop"]> {
   node.log.info("asked to stop");

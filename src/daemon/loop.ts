@@ -17,6 +17,7 @@ import type { Link } from "./link.ts";
 import type { Node } from "./node.ts";
 import { Portion } from "./portion.ts";
 import type { Systemd } from "./systemd.ts";
+import { answerPreparations } from "./work/handover.ts";
 import { TranslatedMasters } from "./work/translated-masters.ts";
 
 /** Bounds of each part of a turn, so that a flood of events cannot starve the peer, nor the peer the kernel. */
@@ -179,6 +180,7 @@ export class Loop {
       this.#transmit(links[peer], peer, nowMs);
     }
     this.#node.watch.tick(nowMs);
+    answerPreparations(this.#node);
     this.#node.flight.tick(nowMs);
     this.#parts.systemd.alive(nowMs);
   }

@@ -64,6 +64,10 @@ export interface NodeState {
   /** The kernel's timers were shortened, and no peer has told since then what is still alive. */
   timersShortened: boolean;
   stopping: boolean;
+  /** Until then this node stands aside, so that keepalived makes the peer primary. */
+  asideUntilMs: number;
+  /** It commits ahead because the peer hands over. */
+  preparing: boolean;
   lastRoleChange: (Omit<RoleChangeReport, "secondsAgo"> & { readonly atMs: number }) | null;
   /** The last commit that had flows. */
   lastCommit: { readonly report: CommitReport; readonly atMs: number } | null;

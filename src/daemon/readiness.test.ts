@@ -19,6 +19,8 @@ function node(
     refused?: Readonly<Record<string, number>>;
     badVersion?: number;
     dirty?: DirtyReason;
+    asideUntilMs?: number;
+    peerRole?: string;
   } = {},
 ): Node {
   const held = { supported: true, equalMs: NOW_MS - 1_000, flows: 5, differing: 0, leftovers: 0, ...other.held };
@@ -30,10 +32,16 @@ function node(
   };
   const dirt = new Dirt();
   if (other.dirty !== undefined) dirt.mark(other.dirty, 0);
-  const session = { dirt, requestDone: true, peerState: () => other.peer ?? "connected" };
+  const peerRole = other.peerRole ?? "unknown";
+  const session = { dirt, requestDone: true, peerState: () => other.peer ?? "connected", peerRole };
   const counters = { wire: { badVersion: other.badVersion ?? 0 } };
   return {
-    state: { started: true, role: other.role ?? "backup", suspect: other.suspect ?? false },
+    state: {
+      started: true,
+      role: other.role ?? "backup",
+      suspect: other.suspect ?? false,
+      asideUntilMs: other.asideUntilMs,
+    },
     replica: { external: { count: 5 }, sessions: [session], held: () => held, counters },
     config: { sync: { flowsMax: 16 } },
     links: [link],
@@ -45,11 +53,13 @@ test("a peer that can prove it must have been found equal, lately or at the last
   expect(readiness(node(), NOW_MS).ready).toBeTrue();
   expect(readiness(node({ held: { equalMs: Number.NEGATIVE_INFINITY } }), NOW_MS)).toEqual({
     ready: false,
+    aside: false,
     reason: "the peer 10.0.9.2 and this node have not compared their caches yet",
   });
   const differing = { equalMs: NOW_MS - 60_000, differing: 3 };
   expect(readiness(node({ held: differing }), NOW_MS)).toEqual({
     ready: false,
+    aside: false,
     reason: "the external cache differs from what the peer 10.0.9.2 has (3 parts of it)",
   });
   expect(readiness(node({ held: { ...differing, differing: 0 } }), NOW_MS).ready).toBeTrue();
@@ -60,6 +70,7 @@ test("a peer that can prove it must have been found equal, lately or at the last
 test("a backup whose events were lost is not ready, a primary stays what it is", () => {
   expect(readiness(node({ suspect: true }), NOW_MS)).toEqual({
     ready: false,
+    aside: false,
     reason: "the kernel dropped events, and its table is being read again",
   });
   expect(readiness(node({ suspect: true, role: "master" }), NOW_MS).ready).toBeTrue();
@@ -68,6 +79,7 @@ test("a backup whose events were lost is not ready, a primary stays what it is",
 test("a backup that dropped something of the peer's is not ready until that is mended", () => {
   expect(readiness(node({ dirty: "external-full" }), NOW_MS)).toEqual({
     ready: false,
+    aside: false,
     reason: "of the peer 10.0.9.2: flows of the peer found no room here (sync.flows_max)",
   });
   expect(readiness(node({ dirty: "peer-full" }), NOW_MS).ready).toBeTrue();
@@ -83,6 +95,7 @@ test("a peer whose datagrams are refused is not gone, as long as they come", () 
   const refusing = node({ peer: "silent", refused: { wrongKey: 3 } });
   const not = {
     ready: false,
+    aside: false,
     reason:
       "datagrams of the peer 10.0.9.2 come and are refused: they are sealed with a key that is not in the key file here",
   };
@@ -91,4 +104,18 @@ test("a peer whose datagrams are refused is not gone, as long as they come", () 
   expect(readiness(refusing, NOW_MS + 6_000).ready).toBeTrue();
   expect(readiness(node({ peer: "silent", sealed: false, badVersion: 1 }), NOW_MS).ready).toBeFalse();
   expect(readiness(node({ refused: { forged: 9 } }), NOW_MS).ready).toBeTrue(); // And the peer itself is heard.
+});
+
+test("a primary that hands over is not ready until its time is over", () => {
+  const role = "master";
+  expect(readiness(node({ role, asideUntilMs: NOW_MS + 1 }), NOW_MS)).toMatchObject({ ready: false, aside: true });
+  expect(readiness(node({ role, asideUntilMs: NOW_MS }), NOW_MS)).toMatchObject({ ready: true, aside: false });
+});
+
+test("who has handed over is there again once the new primary is silent, or can be primary no more", () => {
+  const [role, asideUntilMs] = ["fault", NOW_MS + 60_000];
+  expect(readiness(node({ role, asideUntilMs, peerRole: "master" }), NOW_MS).aside).toBeTrue();
+  expect(readiness(node({ role, asideUntilMs, peerRole: "master", peer: "silent" }), NOW_MS).aside).toBeFalse();
+  expect(readiness(node({ role, asideUntilMs, peerRole: "fault" }), NOW_MS).aside).toBeFalse();
+  expect(readiness(node({ role, asideUntilMs, peerRole: "stop" }), NOW_MS).aside).toBeFalse();
 });

@@ -19,6 +19,8 @@ const LACKING = ["external-full", "control-dropped"] as const;
 export function readiness(node: Node, nowMs: number): ReadyReport {
   const { state, replica, config } = node;
   if (!state.started) return no("the kernel's table has not been read yet");
+  if (isAside(node, nowMs))
+    return { ...no("this node hands over, or has just done so (ctsync handover)"), aside: true };
   if (state.role === "master") return yes("this node is primary, and the connections are in its kernel");
   if (state.suspect) return no("the kernel dropped events, and its table is being read again");
   if (replica.external.count >= config.sync.flowsMax)
@@ -34,6 +36,13 @@ export function readiness(node: Node, nowMs: number): ReadyReport {
   const leftovers = replica.sessions.reduce((sum, _, peer) => sum + replica.held(peer).leftovers, 0);
   const beside = leftovers === 0 ? "" : `, and ${leftovers} flows that it told before it started anew, for a while`;
   return yes(`this node holds all that ${peersOf(node)} has${beside}`);
+}
+
+/** It hands over, or has just done so. Not while the peer cannot be primary: then this node is wanted. */
+function isAside({ state, replica }: Node, nowMs: number): boolean {
+  const canLead = ({ peerRole }: Session): boolean => peerRole !== "fault" && peerRole !== "stop";
+  const isThere = (session: Session): boolean => session.peerState(nowMs) !== "silent" && canLead(session);
+  return state.asideUntilMs > nowMs && replica.sessions.some(isThere);
 }
 
 /** What of this peer's is not here yet. A peer that nobody hears has nothing for us. */
@@ -62,5 +71,5 @@ const isGone = (node: Node, session: Session, nowMs: number): boolean =>
   nowMs - node.startedMs >= FIRST_WORD_MS && session.peerState(nowMs) === "silent";
 
 const peersOf = ({ links }: Node): string => `the peer ${links.map((link) => link.peer).join(", ")}`;
-const yes = (reason: string): ReadyReport => ({ ready: true, reason });
-const no = (reason: string): ReadyReport => ({ ready: false, reason });
+const yes = (reason: string): ReadyReport => ({ ready: true, reason, aside: false });
+const no = (reason: string): ReadyReport => ({ ready: false, reason, aside: false });

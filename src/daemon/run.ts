@@ -204,6 +204,8 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
       eventsReadMs: Number.NEGATIVE_INFINITY,
       timersShortened: false,
       stopping: false,
+      asideUntilMs: Number.NEGATIVE_INFINITY,
+      preparing: false,
       lastRoleChange: null,
       lastCommit: null,
       requests: {},

@@ -11,6 +11,8 @@ import {
   EXT,
   EXT_ASK,
   EXT_LIST,
+  EXT_PREPARE,
+  EXT_PREPARED,
   EXT_STATE,
   EXT_SUMS,
   EXT_VERDICT,
@@ -77,6 +79,15 @@ const sendable: fc.Arbitrary<Parts> = fc.oneof(
       words: wordsOf(1 + a),
     }),
   ),
+  ...[EXT_PREPARE, EXT_PREPARED].map((subtype) =>
+    fc.record({
+      subtype: fc.constant(subtype),
+      a: fc.constant(0),
+      b: fc.constant(0),
+      c: fc.constant(0),
+      words: wordsOf(subtype === EXT_PREPARE ? 2 : 4),
+    }),
+  ),
   fc.record({
     subtype: fc.constant(EXT_VERDICT),
     a: fc.integer({ min: 0, max: SUMS }),
@@ -135,7 +146,7 @@ describe("extension messages", () => {
     expect([message.a, ...message.words.slice(0, 3)]).toEqual([3, 1, 2, 3]);
   });
 
-  test.each([0, 7, 200, 255])("subtype %d is unknown, not bad", (subtype) => {
+  test.each([0, 9, 200, 255])("subtype %d is unknown, not bad", (subtype) => {
     const view = new DataView(new ArrayBuffer(64));
     view.setUint8(8, subtype);
     expect(decodeExtension(view, 0, 32, new ExtensionMessage())).toBe("unknown");

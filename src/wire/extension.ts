@@ -16,6 +16,8 @@
  *   WANT     5  a keys (64 at most); words: epoch of the addressee, keys of flows that are to be sent again
  *   VERDICT  6  a sums of the 64 that differ; words: epoch of the addressee, number of the SUMS compared, flows known,
  *               flows beside those that a former life of the addressee told
+ *   PREPARE  7  words: epoch of the addressee, number of the question: commit what you have, this node is about to hand over
+ *   PREPARED 8  words: epoch of the addressee, number of the question, flows committed, flows refused
  *
  * A message may be longer than what is read of it, and a subtype nobody knows is passed over: so later versions can add.
  * None is acknowledged or sent again by itself; each says anew what holds when it is sent: decisions of src/sync say why.
@@ -30,6 +32,8 @@ export const EXT_LIST = 3;
 export const EXT_ASK = 4;
 export const EXT_WANT = 5;
 export const EXT_VERDICT = 6;
+export const EXT_PREPARE = 7;
+export const EXT_PREPARED = 8;
 
 export const EXT_VERSION = 1;
 export const CAPABILITY_DIGESTS = 1 << 0;
@@ -51,7 +55,7 @@ export const AT_BULK_TOTAL = 8;
 export const AT_CLOCK = 9;
 export const AT_REIGN = 11;
 
-/** Words of SUMS and LIST, and of what is addressed to one life of the peer: ASK, WANT, VERDICT. */
+/** Words of SUMS and LIST, and of what is addressed to one life of the peer: ASK, WANT, VERDICT, PREPARE, PREPARED. */
 export const AT_FROM_EPOCH = 0;
 export const AT_TO_EPOCH = 1;
 export const AT_UNSETTLED = 2;
@@ -66,6 +70,9 @@ export const AT_KEYS = 1;
 export const AT_COMPARED = 1;
 export const AT_KNOWN = 2;
 export const AT_LEFT = 3;
+export const AT_QUESTION = 1;
+export const AT_PREPARED_TAKEN = 2;
+export const AT_PREPARED_REFUSED = 3;
 
 export const SUMS = 64;
 export const LIST_PAIRS_MAX = 32;
@@ -74,7 +81,7 @@ const WORDS_MAX = AT_PAIRS + 2 * LIST_PAIRS_MAX;
 const WORDS_FROM = HEADER_BYTES + 4;
 
 /** Words that each subtype has at least, by its number. */
-const WORDS_LEAST: readonly number[] = [0, 12, AT_SUMS + SUMS, AT_PAIRS, 3, AT_KEYS, 4];
+const WORDS_LEAST: readonly number[] = [0, 12, AT_SUMS + SUMS, AT_PAIRS, 3, AT_KEYS, 4, 2, 4];
 
 /** One message, made once and used again. */
 export class ExtensionMessage {

@@ -21,13 +21,17 @@ export interface KeepalivedSettings {
   readonly notifyPer?: "group" | "instance" | undefined;
   /** Command asked every fifth of a second whether this firewall may be primary; 60 points of priority less while it fails. */
   readonly readyScript?: string | undefined;
+  /** Command asked as often; while it fails, keepalived gives the addresses up at once. */
+  readonly asideScript?: string | undefined;
+  /** A firewall of higher priority leaves the addresses where they are. */
+  readonly nopreempt?: boolean;
 }
 
 function instance(name: string, address: VirtualAddress, settings: KeepalivedSettings): string {
   const notify = settings.notifyPer === "instance" && settings.notify ? `  notify "${settings.notify}"\n` : "";
   return `vrrp_instance ${name} {
   state BACKUP
-  interface ${address.interface}
+${settings.nopreempt ? "  nopreempt\n" : ""}  interface ${address.interface}
   virtual_router_id ${address.router}
   priority ${settings.priority}
   advert_int ${settings.advertSeconds}
@@ -56,9 +60,22 @@ function readyScript({ readyScript }: KeepalivedSettings): string {
 `;
 }
 
+function asideScript({ asideScript }: KeepalivedSettings): string {
+  if (asideScript === undefined) return "";
+  return `vrrp_script ctsync_aside {
+  script "${asideScript}"
+  interval 0.2
+  timeout 2
+  rise 1
+  fall 1
+}
+`;
+}
+
 function configuration(settings: KeepalivedSettings): string {
   const notify = settings.notifyPer !== "instance" && settings.notify ? `  notify "${settings.notify}"\n` : "";
-  const track = settings.readyScript ? "  track_script {\n    ctsync_ready\n  }\n" : "";
+  const scripts = [settings.readyScript && "ctsync_ready", settings.asideScript && "ctsync_aside"].filter(Boolean);
+  const track = scripts.length > 0 ? `  track_script {\n    ${scripts.join("\n    ")}\n  }\n` : "";
   const names = Object.keys(settings.virtual);
   const instances = Object.entries(settings.virtual).map(([name, address]) => instance(name, address, settings));
   return `global_defs {
@@ -66,7 +83,7 @@ function configuration(settings: KeepalivedSettings): string {
   script_user root
   enable_script_security
 }
-${readyScript(settings)}vrrp_sync_group FIREWALL {
+${readyScript(settings)}${asideScript(settings)}vrrp_sync_group FIREWALL {
   group {
     ${names.join("\n    ")}
   }

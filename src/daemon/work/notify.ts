@@ -16,6 +16,8 @@ import { resync } from "./resync.ts";
 export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
   const startMs = monotonicMs();
   node.watch.spoken(role, node.state.role);
+  // Primary again: the handover before is over, also when that peer comes back.
+  if (role === "master" && node.state.role !== "master") node.state.asideUntilMs = Number.NEGATIVE_INFINITY;
   node.state.role = role;
   node.replica.role = role;
   const word = ++node.state.words;
