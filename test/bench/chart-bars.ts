@@ -4,9 +4,8 @@
  * Each row has a scale of its own, from zero: what matters is how the subjects stand to each other, and the rows of one
  * measure may be microseconds and megabytes.
  */
-import type { Goal, Subject } from "./measure.ts";
-import { formatFactor, formatQuantity } from "./quantity.ts";
-import type { MeasureResults } from "./results.ts";
+
+import { formatFactor, formatQuantity } from "../figures/quantity.ts";
 import {
   horizontal,
   MARGIN,
@@ -19,7 +18,9 @@ import {
   vertical,
   whisker,
   wrapText,
-} from "./svg.ts";
+} from "../figures/svg.ts";
+import type { Goal, Subject } from "./measure.ts";
+import type { MeasureResults } from "./results.ts";
 import { type RowSummary, SUBJECTS } from "./verdict.ts";
 
 const LABEL_WIDTH = 185;

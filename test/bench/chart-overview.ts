@@ -2,10 +2,7 @@
  * The picture of the whole run: how many times better than conntrackd ctsync is in each row, on one logarithmic scale.
  * Rows without a reading of conntrackd stand there with their value.
  */
-import { formatFactor, formatQuantity } from "./quantity.ts";
-import type { MeasureResults, Results } from "./results.ts";
-import { isScaling } from "./scaling.ts";
-import { type Standing, scaleTicks, standingOf } from "./standing.ts";
+import { formatFactor, formatQuantity } from "../figures/quantity.ts";
 import {
   diamond,
   MARGIN,
@@ -18,7 +15,10 @@ import {
   vertical,
   whisker,
   wrapText,
-} from "./svg.ts";
+} from "../figures/svg.ts";
+import type { MeasureResults, Results } from "./results.ts";
+import { isScaling } from "./scaling.ts";
+import { type Standing, scaleTicks, standingOf } from "./standing.ts";
 import { type RowSummary, summarizeMeasure, tally, tallyText } from "./verdict.ts";
 
 const LABEL_X = MARGIN + 12;

@@ -1,9 +1,20 @@
 /** The picture of how cost grows with the table: a panel for each kind of cost, the size of the table on a logarithmic scale. */
+
+import { formatNumber, formatQuantity } from "../figures/quantity.ts";
+import {
+  disc,
+  horizontal,
+  MARGIN,
+  PAGE_WIDTH,
+  polyline,
+  renderPage,
+  text,
+  textWidth,
+  vertical,
+} from "../figures/svg.ts";
 import type { Subject } from "./measure.ts";
-import { formatNumber, formatQuantity } from "./quantity.ts";
 import type { MeasureResults } from "./results.ts";
 import { needsOnPaper, PAPER_TITLE, type ScaleSeries } from "./scaling.ts";
-import { disc, horizontal, MARGIN, PAGE_WIDTH, polyline, renderPage, text, textWidth, vertical } from "./svg.ts";
 import { SUBJECTS } from "./verdict.ts";
 
 const COLUMN_COUNT = 2;

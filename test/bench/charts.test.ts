@@ -1,10 +1,10 @@
 /** The pictures: well-formed, complete, and legible, whatever the results are. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { misplacedLabels, parseSvg } from "../figures/parsed-svg.ts";
 import { barChart } from "./chart-bars.ts";
 import { overviewChart } from "./chart-overview.ts";
 import { inventMeasure, inventResults, inventRun } from "./invented-results.ts";
-import { misplacedLabels, parseSvg } from "./parsed-svg.ts";
 import { publication } from "./publish.ts";
 import { summarizeMeasure } from "./verdict.ts";
 

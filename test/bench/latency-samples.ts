@@ -10,8 +10,8 @@ import { DECODED, decodeConntrack } from "../../src/kernel/ctnetlink.ts";
 import { CTNETLINK_HEADER_BYTES } from "../../src/kernel/ctnetlink-attributes.ts";
 import { ATTRIBUTE_HEADER_BYTES, attributeEnd, attributeType, nextAttribute } from "../../src/kernel/netlink.ts";
 import { decodeFlow } from "../../src/wire/decode.ts";
+import { dumpTable } from "../lab/kernel-dump.ts";
 import type { Namespace } from "../lab/namespace.ts";
-import { dumpTable } from "./kernel-table.ts";
 import type { Datagram } from "./pcap.ts";
 import { flowMessages } from "./wire-capture.ts";
 

@@ -6,12 +6,12 @@
  */
 import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { readMachine, readVersions } from "../figures/environment.ts";
+import { formatNumber } from "../figures/quantity.ts";
 import { type Command, parseCommandLine, USAGE } from "./command-line.ts";
-import { readMachine, readVersions } from "./environment.ts";
 import { MEASURES } from "./measures/index.ts";
 import { Progress } from "./progress.ts";
 import { publish } from "./publish.ts";
-import { formatNumber } from "./quantity.ts";
 import { Remaining } from "./remaining.ts";
 import { emptyResults, keptMeasures, parseResults, type Results } from "./results.ts";
 import { planRun, takeReading } from "./series.ts";

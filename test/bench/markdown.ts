@@ -1,5 +1,5 @@
 /** results.md: the table of every row, then each measure with its method and picture. */
-import { formatFactor, formatNumber, formatQuantity, formatSummary } from "./quantity.ts";
+import { formatFactor, formatNumber, formatQuantity, formatSummary } from "../figures/quantity.ts";
 import type { MeasureResults, Results } from "./results.ts";
 import { isScaling, needsOnPaper, PAPER_TITLE, scaleSeries } from "./scaling.ts";
 import { type RowSummary, SUBJECTS, summarizeMeasure, tally, tallyText } from "./verdict.ts";

@@ -6,12 +6,12 @@
  */
 import { flushConntrack } from "../lab/conntrack.ts";
 import { Lab } from "../lab/lab.ts";
+import { type BenchNode, type Ends, makeNode, type NodeOptions } from "../lab/measured-node.ts";
 import type { Namespace } from "../lab/namespace.ts";
 import type { Program } from "../lab/sync-node.ts";
 import { until } from "../lab/until.ts";
-import { type BenchNode, type Ends, makeNode, type NodeOptions } from "./node.ts";
 
-export type { BenchNode, NodeOptions } from "./node.ts";
+export type { BenchNode, NodeOptions } from "../lab/measured-node.ts";
 
 export const SYNC = "eth2";
 /** conntrackd says something every second. */

@@ -1,6 +1,7 @@
 /** What a run says as it goes: a line for each reading, and on a terminal a last line that lives. */
+
+import { formatDuration, formatQuantity } from "../figures/quantity.ts";
 import type { Row } from "./measure.ts";
-import { formatDuration, formatQuantity } from "./quantity.ts";
 import type { Remaining } from "./remaining.ts";
 import type { Take } from "./results.ts";
 import type { PlannedTake } from "./series.ts";

@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { type Result, refuse, succeed } from "../../src/result.ts";
+import { MachineSchema, VersionsSchema } from "../figures/environment.ts";
 import type { Measure, Row } from "./measure.ts";
 
 const Subject = v.picklist(["conntrackd", "ctsync", "limit"]);
@@ -41,24 +42,6 @@ const MeasureResultsSchema = v.strictObject({
   sources: v.optional(v.string()),
 });
 
-const MachineSchema = v.strictObject({
-  processor: v.string(),
-  coreCount: v.number(),
-  memoryBytes: v.number(),
-  kernel: v.string(),
-  distribution: v.string(),
-  /** Of the minute before the run: above a few tenths, somebody else was at work. */
-  loadAverage: v.number(),
-});
-
-const VersionsSchema = v.strictObject({
-  ctsync: v.string(),
-  /** What git calls the sources, "" outside a repository. */
-  sources: v.string(),
-  bun: v.string(),
-  conntrackd: v.string(),
-});
-
 const ResultsSchema = v.strictObject({
   form: v.picklist(["quick", "full"]),
   startedAt: v.string(),
@@ -69,8 +52,6 @@ const ResultsSchema = v.strictObject({
 
 export type Take = v.InferOutput<typeof TakeSchema>;
 export type MeasureResults = v.InferOutput<typeof MeasureResultsSchema>;
-export type Machine = v.InferOutput<typeof MachineSchema>;
-export type Versions = v.InferOutput<typeof VersionsSchema>;
 export type Results = v.InferOutput<typeof ResultsSchema>;
 
 /** Reads what `publish` wrote. What it sums up beside the readings is left out, since it follows from them. */

@@ -3,10 +3,11 @@
  *
  * Measures whose id begins with S have rows named KIND-FLOWS, as "commit-100000", each a cost per flow or event.
  */
+
+import { formatNumber, formatQuantity } from "../figures/quantity.ts";
+import type { Summary } from "../figures/statistics.ts";
 import type { Subject } from "./measure.ts";
-import { formatNumber, formatQuantity } from "./quantity.ts";
 import type { MeasureResults } from "./results.ts";
-import type { Summary } from "./statistics.ts";
 import { type RowSummary, SUBJECTS } from "./verdict.ts";
 
 const PAPER_FLOWS = 10_000_000;

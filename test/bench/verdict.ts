@@ -1,8 +1,9 @@
 /** From readings to what they say: medians of each subject, how ctsync stands to the others, goals met or missed. */
+
+import { formatFactor, formatQuantity } from "../figures/quantity.ts";
+import { pairedRatios, type Reading, type Summary, summarize } from "../figures/statistics.ts";
 import type { Goal, Row, Subject } from "./measure.ts";
-import { formatFactor, formatQuantity } from "./quantity.ts";
 import type { MeasureResults } from "./results.ts";
-import { pairedRatios, type Reading, type Summary, summarize } from "./statistics.ts";
 
 export const SUBJECTS = ["conntrackd", "ctsync", "limit"] as const satisfies readonly Subject[];
 

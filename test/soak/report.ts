@@ -1,7 +1,7 @@
 /** What a soak was like: a page of Markdown, and a picture of memory, descriptors, flows and faults over time. */
 
-import { median } from "../bench/statistics.ts";
-import { horizontal, MARGIN, PAGE_WIDTH, polyline, renderPage, text, textWidth, vertical } from "../bench/svg.ts";
+import { median } from "../figures/statistics.ts";
+import { horizontal, MARGIN, PAGE_WIDTH, polyline, renderPage, text, textWidth, vertical } from "../figures/svg.ts";
 import { clock, type Incident, type Outcome, type Sample } from "./soak.ts";
 
 const LEFT = MARGIN + 60;

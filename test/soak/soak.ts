@@ -3,7 +3,7 @@
  * and descriptors that must not grow. Daemons are killed in the first part alone: growth is that of one process.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import { median } from "../bench/statistics.ts";
+import { median } from "../figures/statistics.ts";
 import type { Lab } from "../lab/lab.ts";
 import { statusOf } from "../netns/daemon-pair.ts";
 import { Random } from "../sim/random.ts";

@@ -1,7 +1,7 @@
 /** The kernel's limit of a start: its table read in batches, and nothing done with it but counting. */
 
+import { dumpTable } from "../../lab/kernel-dump.ts";
 import type { Namespace } from "../../lab/namespace.ts";
-import { dumpTable } from "../kernel-table.ts";
 
 export interface BareDump {
   readonly flows: number;

@@ -1,6 +1,6 @@
 /** M7: a takeover's main work, the external cache written into a kernel that has none of its flows, and one that has all. */
 
-import { kernelCount } from "../kernel-table.ts";
+import { kernelCount } from "../../lab/kernel-dump.ts";
 import { bareInsert } from "../limit/insert.ts";
 import { fill } from "../load.ts";
 import type { Form, Measure, Readings, Row } from "../measure.ts";

@@ -2,11 +2,11 @@
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { FinalLine, NotifyReport } from "../../../src/report.ts";
+import { median } from "../../figures/statistics.ts";
 import { CONNTRACKD, writeConntrackdConfig } from "../../lab/conntrackd.ts";
 import { CTSYNC, writeConfig } from "../../lab/ctsync.ts";
 import { Lab } from "../../lab/lab.ts";
 import type { Form, Measure, Readings } from "../measure.ts";
-import { median } from "../statistics.ts";
 
 const STARTS: Readonly<Record<Form, number>> = { quick: 10, full: 20 };
 /** What reads the files from the disk, into the memory that later starts find them in. */

@@ -1,12 +1,12 @@
 /** M12: whether the daemon ever stands still, and whether its memory grows, while flows come and go for a long time. */
 import type { StatusReport } from "../../../src/report.ts";
+import { median } from "../../figures/statistics.ts";
+import { kernelCount } from "../../lab/kernel-dump.ts";
 import { startLoad } from "../background-load.ts";
 import { longestGapMs } from "../gaps.ts";
-import { kernelCount } from "../kernel-table.ts";
 import { completeArrival } from "../load.ts";
 import type { Form, Measure, Readings, Row } from "../measure.ts";
 import { type BenchNode, withPair } from "../pair.ts";
-import { median } from "../statistics.ts";
 import { WireCapture } from "../wire-capture.ts";
 
 const SECONDS: Readonly<Record<Form, number>> = { quick: 10, full: 600 };

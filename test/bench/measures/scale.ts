@@ -1,6 +1,7 @@
 /** S: whether the cost of a flow stays the same while the table grows a hundredfold. */
+
+import { kernelCount } from "../../lab/kernel-dump.ts";
 import { assertEqual } from "../equality.ts";
-import { kernelCount } from "../kernel-table.ts";
 import { completeArrival, fill, insertFlows, WARM_UP_FLOWS } from "../load.ts";
 import type { Form, Measure, Readings, Row } from "../measure.ts";
 import { type BenchNode, type Pair, withPair } from "../pair.ts";

@@ -1,6 +1,6 @@
 /** M11: how soon a daemon that is started holds what its kernel holds. */
 
-import { kernelCount } from "../kernel-table.ts";
+import { kernelCount } from "../../lab/kernel-dump.ts";
 import { bareDump } from "../limit/dump.ts";
 import { insertFlows } from "../load.ts";
 import type { Form, Measure, Readings, Row } from "../measure.ts";

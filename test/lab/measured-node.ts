@@ -7,14 +7,14 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { StatusReport } from "../../src/report.ts";
-import { CONNTRACKD, type ConntrackdConfig, writeConntrackdConfig } from "../lab/conntrackd.ts";
-import { processCpuUs } from "../lab/cpu-clock.ts";
-import { CTSYNC, writeConfig } from "../lab/ctsync.ts";
-import type { Namespace } from "../lab/namespace.ts";
-import type { LabProcess } from "../lab/process.ts";
-import type { Program } from "../lab/sync-node.ts";
-import { until } from "../lab/until.ts";
+import { CONNTRACKD, type ConntrackdConfig, writeConntrackdConfig } from "./conntrackd.ts";
 import { conntrackdCommit, conntrackdCounts } from "./conntrackd-control.ts";
+import { processCpuUs } from "./cpu-clock.ts";
+import { CTSYNC, writeConfig } from "./ctsync.ts";
+import type { Namespace } from "./namespace.ts";
+import type { LabProcess } from "./process.ts";
+import type { Program } from "./sync-node.ts";
+import { until } from "./until.ts";
 
 /** What differs between measures; by default a million flows fit, and no buffer overflows. */
 export interface NodeOptions {

@@ -1,10 +1,31 @@
-/** What the benchmark runs on, and which versions it compares. */
+/** What a measurement ran on, and which versions it compares. */
 import { readFileSync } from "node:fs";
 import { cpus, loadavg, release, totalmem } from "node:os";
+import * as v from "valibot";
 import { CONNTRACKD } from "../lab/conntrackd.ts";
 import { CTSYNC } from "../lab/ctsync.ts";
 import { execute, succeed } from "../lab/execute.ts";
-import type { Machine, Versions } from "./results.ts";
+
+export const MachineSchema = v.strictObject({
+  processor: v.string(),
+  coreCount: v.number(),
+  memoryBytes: v.number(),
+  kernel: v.string(),
+  distribution: v.string(),
+  /** Of the minute before the run: above a few tenths, somebody else was at work. */
+  loadAverage: v.number(),
+});
+
+export const VersionsSchema = v.strictObject({
+  ctsync: v.string(),
+  /** What git calls the sources, "" outside a repository. */
+  sources: v.string(),
+  bun: v.string(),
+  conntrackd: v.string(),
+});
+
+export type Machine = v.InferOutput<typeof MachineSchema>;
+export type Versions = v.InferOutput<typeof VersionsSchema>;
 
 export function readMachine(): Machine {
   const processors = cpus();

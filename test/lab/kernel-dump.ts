@@ -18,8 +18,8 @@ import {
   NLMSG_HEADER_BYTES,
 } from "../../src/kernel/netlink.ts";
 import { setReceiveBuffer } from "../../src/kernel/receive-buffer.ts";
-import { inside } from "../lab/enter.ts";
-import type { Namespace } from "../lab/namespace.ts";
+import { inside } from "./enter.ts";
+import type { Namespace } from "./namespace.ts";
 
 /** The kernel fills at most 32 KB at a time. */
 const RECEIVE_BYTES = 65_536;

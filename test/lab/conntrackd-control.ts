@@ -4,7 +4,7 @@
  *   byte  0
  *         request   u32, host byte order; 21 asks for what `conntrackd -s` prints, 46 for a commit (`-c`)
  */
-import type { Counts } from "./node.ts";
+import type { Counts } from "./measured-node.ts";
 
 const request = (number: number): Uint8Array => new Uint8Array(new Uint32Array([number]).buffer);
 const STATISTICS = request(21);
