@@ -32,9 +32,11 @@ function testGroups() {
   const inFolder = (...folders: string[]) => files.filter((file) => folders.some((folder) => file.startsWith(folder)));
   const [simulation, golden, fuzzing] = [inFolder("test/sim/"), inFolder("test/golden/"), inFolder("test/fuzz/")];
   const faults = inFolder("test/netns/fault-", "test/soak/");
+  const failover = inFolder("test/failover/");
   const namespaces = inFolder("test/lab/", "test/netns/").filter((file) => !faults.includes(file));
-  const grouped = new Set([...simulation, ...golden, ...fuzzing, ...namespaces, ...faults]);
-  return { unit: files.filter((file) => !grouped.has(file)), simulation, golden, fuzzing, namespaces, faults };
+  const grouped = new Set([...simulation, ...golden, ...fuzzing, ...namespaces, ...faults, ...failover]);
+  const unit = files.filter((file) => !grouped.has(file));
+  return { unit, simulation, golden, fuzzing, namespaces, faults, failover };
 }
 
 function stages(): Stage[] {
@@ -55,6 +57,7 @@ function stages(): Stage[] {
     bunTest("Fuzzing", groups.fuzzing),
     bunTest("Namespace tests", groups.namespaces),
     bunTest("Real faults and a short soak", groups.faults),
+    bunTest("Failover suite, quick form", groups.failover),
   ];
 }
 

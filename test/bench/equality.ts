@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { CTSYNC } from "../lab/ctsync.ts";
 import { flowTexts, parseFlowLine } from "../lab/flow-line.ts";
 import type { Namespace } from "../lab/namespace.ts";
-import type { BenchNode, Pair } from "./pair.ts";
+import type { MeasuredNode, Pair } from "./pair.ts";
 
 const DUMP_DEADLINE_MS = 120_000;
 
@@ -26,7 +26,7 @@ export async function assertEqual({ primary, backup }: Pair): Promise<void> {
   }
 }
 
-const dump = (node: BenchNode, cache: "internal" | "external"): Promise<BigUint64Array> =>
+const dump = (node: MeasuredNode, cache: "internal" | "external"): Promise<BigUint64Array> =>
   digest(node.namespace, [CTSYNC, "dump", `--${cache}`, "--config", node.config]);
 
 /** A hash of every flow that the command prints, sorted. */

@@ -6,12 +6,12 @@
  */
 import { flushConntrack } from "../lab/conntrack.ts";
 import { Lab } from "../lab/lab.ts";
-import { type BenchNode, type Ends, makeNode, type NodeOptions } from "../lab/measured-node.ts";
+import { type Ends, type MeasuredNode, makeNode, type NodeOptions } from "../lab/measured-node.ts";
 import type { Namespace } from "../lab/namespace.ts";
 import type { Program } from "../lab/sync-node.ts";
 import { until } from "../lab/until.ts";
 
-export type { BenchNode, NodeOptions } from "../lab/measured-node.ts";
+export type { MeasuredNode, NodeOptions } from "../lab/measured-node.ts";
 
 export const SYNC = "eth2";
 /** conntrackd says something every second. */
@@ -29,8 +29,8 @@ export interface PairOptions {
 
 export interface Pair {
   readonly lab: Lab;
-  readonly primary: BenchNode;
-  readonly backup: BenchNode;
+  readonly primary: MeasuredNode;
+  readonly backup: MeasuredNode;
 }
 
 /** Builds the pair, waits until both have heard each other, lets `work` measure, and removes everything. */

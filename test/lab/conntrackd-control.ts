@@ -12,11 +12,12 @@ const COMMIT = request(46);
 
 export async function conntrackdCounts(socketPath: string): Promise<Counts> {
   const text = await ask(socketPath, STATISTICS);
-  const [internal, external] = [...text.matchAll(/current active connections:\s+(\d+)/g)].map((match) =>
+  // Where the external cache is disabled, it says nothing of one.
+  const [internal, external = 0] = [...text.matchAll(/current active connections:\s+(\d+)/g)].map((match) =>
     Number(match[1]),
   );
   const heard = /(\d+) Bytes recv/.exec(text)?.[1];
-  if (internal === undefined || external === undefined || heard === undefined)
+  if (internal === undefined || heard === undefined)
     throw new Error(`conntrackd says its statistics otherwise:\n${text}`);
   return { internal, external, heard: heard !== "0" };
 }

@@ -27,6 +27,8 @@ export interface ConntrackdConfig {
   readonly netlinkBufferMaxBytes?: number;
   readonly linkBufferBytes?: number;
   readonly expectations?: boolean;
+  /** Without one, the peer's flows go straight into the kernel. */
+  readonly externalCache?: boolean;
 }
 
 /** Writes NAME.conf into the lab's directory, control socket and lock beside it; returns its path. */
@@ -39,6 +41,7 @@ export function writeConntrackdConfig(lab: Lab, name: string, config: Conntrackd
     `${name}.conf`,
     `Sync {
       Mode FTFW {
+        DisableExternalCache ${config.externalCache === false ? "On" : "Off"}
       }
       UDP {
         IPv4_address ${config.local}

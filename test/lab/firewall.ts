@@ -32,7 +32,14 @@ export interface FirewallSettings {
   readonly priority: number; // VRRP's
   readonly advertSeconds: number;
   readonly forwardRules: readonly string[];
+  readonly inputInvalid: InputInvalid;
 }
+
+/**
+ * What becomes of a packet for a virtual address that no flow is known of. Dropped, its sender sends it again; answered, as a
+ * firewall does whose INPUT chain accepts what is addressed to it, the kernel resets the connection.
+ */
+export type InputInvalid = "drop" | "answer";
 
 const INTERFACES = [INSIDE.interface, OUTSIDE.interface, SYNC.interface];
 const START_DEADLINE_MS = 10_000;
@@ -57,6 +64,11 @@ export class Firewall {
 
   get peerSyncAddress(): string {
     return `${SYNC.networkIpv4}.${3 - this.#settings.number}`;
+  }
+
+  /** Its own addresses, inside and outside: those it advertises from. */
+  get ownIpv4(): string[] {
+    return [INSIDE, OUTSIDE].map(({ networkIpv4 }) => `${networkIpv4}.${this.#settings.number + 1}`);
   }
 
   /** As after power on: own addresses only, rules loaded, an empty conntrack table, nothing running. */
@@ -127,28 +139,32 @@ export class Firewall {
     await until(async () => !(await this.isPrimary()), deadlineMs, `${this.namespace.name} gives the addresses up`);
   }
 
-  /** Packets in state INVALID that the rules logged and dropped since boot, both families. */
+  /** Packets in state INVALID that the rules logged since boot, both families. */
   async invalidCount(): Promise<number> {
     let count = 0;
     for (const save of ["iptables-save", "ip6tables-save"]) {
       const rules = await this.namespace.run([save, "-c", "-t", "filter"]);
-      count += Number(/^\[(\d+):\d+\] -A INVALID -j LOG/m.exec(rules)?.[1] ?? 0);
+      for (const [, packets] of rules.matchAll(/^\[(\d+):\d+\] -A (?:INVALID|ANSWERED) -j LOG/gm))
+        count += Number(packets);
     }
     return count;
   }
 
-  /** The same filter for both families. INPUT too refuses INVALID: the kernel would answer it with a reset. */
+  /** The same filter for both families. Where INPUT does not refuse INVALID too, the kernel answers it with a reset. */
   #rules(): string {
+    const { forwardRules, inputInvalid } = this.#settings;
     return `*filter
 :INPUT ACCEPT [0:0]
 :FORWARD DROP [0:0]
 :OUTPUT ACCEPT [0:0]
 :INVALID - [0:0]
--A INPUT -m conntrack --ctstate INVALID -j INVALID
+:ANSWERED - [0:0]
+-A INPUT -m conntrack --ctstate INVALID -j ${inputInvalid === "drop" ? "INVALID" : "ANSWERED"}
 -A FORWARD -m conntrack --ctstate INVALID -j INVALID
 -A FORWARD -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT
 -A FORWARD -i ${INSIDE.interface} -p tcp --syn -m conntrack --ctstate NEW -j ACCEPT
-${this.#settings.forwardRules.map((rule) => `-A FORWARD ${rule}\n`).join("")}\
+${forwardRules.map((rule) => `-A FORWARD ${rule}\n`).join("")}\
+-A ANSWERED -j LOG --log-prefix "${this.invalidLogPrefix}"
 -A INVALID -j LOG --log-prefix "${this.invalidLogPrefix}"
 -A INVALID -j DROP
 COMMIT

@@ -2,6 +2,7 @@
  * keepalived in a namespace: VRRP over the inside and the outside interface, tied into one sync group, so that both
  * virtual addresses always move together. Its pid files live in the lab: /run is shared between namespaces.
  */
+import { rmSync } from "node:fs";
 import type { Namespace } from "./namespace.ts";
 import type { LabProcess } from "./process.ts";
 
@@ -96,6 +97,8 @@ export async function startKeepalived(namespace: Namespace, settings: Keepalived
   const { lab, name } = namespace;
   const file = await lab.write(`keepalived-${name}.conf`, configuration(settings));
   const pidFile = (process: string) => `${lab.directory}/keepalived-${name}-${process}.pid`;
+  // Of one that was killed: its number may be another process's now. A machine that lost its power has an empty /run.
+  for (const process of ["parent", "vrrp"]) rmSync(pidFile(process), { force: true });
   return namespace.spawn([
     "keepalived",
     ...["--dont-fork", "--vrrp", "--log-console", "--log-detail", "--no-syslog"],

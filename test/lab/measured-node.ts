@@ -4,7 +4,7 @@
  * Counts are asked for over the program's own unix socket, from this process: a command line client per question would cost
  * more than what is measured.
  */
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { StatusReport } from "../../src/report.ts";
 import { CONNTRACKD, type ConntrackdConfig, writeConntrackdConfig } from "./conntrackd.ts";
@@ -24,6 +24,12 @@ export interface NodeOptions {
   readonly flowsMax?: number;
   /** ctsync alone: how long events gather, 0 = off. */
   readonly gatherMs?: number;
+  /** ctsync alone: more of its `[sync]` settings. */
+  readonly sync?: Readonly<Record<string, string | number>>;
+  /** ctsync alone: what is not replicated. */
+  readonly ignoreAddresses?: readonly string[];
+  /** conntrackd alone. */
+  readonly externalCache?: boolean;
 }
 
 export interface Counts {
@@ -49,7 +55,7 @@ const START_POLL_MS = 2;
 /** A dump or a commit of a million flows takes its time. */
 const COMMAND_DEADLINE_MS = 120_000;
 
-export abstract class BenchNode {
+export abstract class MeasuredNode {
   abstract readonly program: Program;
   readonly namespace: Namespace;
   /** Its configuration file, control socket beside it. */
@@ -65,8 +71,9 @@ export abstract class BenchNode {
   abstract counts(): Promise<Counts>;
   /** Writes the external cache into the kernel; returns when that is done. */
   abstract commit(): Promise<void>;
+  /** The command that asks its daemon something, as a shell would type it. */
+  abstract client(args: readonly string[]): readonly string[];
   protected abstract readonly daemon: readonly string[];
-  protected abstract client(args: readonly string[]): readonly string[];
 
   get pid(): number {
     return this.process.pid;
@@ -114,6 +121,9 @@ export abstract class BenchNode {
     await this.process.exited;
   }
 
+  /** Clears away what keeps a killed one from starting again. */
+  afterDeath(): void {}
+
   protected get process(): LabProcess {
     if (this.#process === undefined) throw new Error(`${this.program} was not started`);
     return this.#process;
@@ -125,10 +135,10 @@ export abstract class BenchNode {
   }
 }
 
-class CtsyncNode extends BenchNode {
+class CtsyncNode extends MeasuredNode {
   readonly program = "ctsync";
   protected readonly daemon = [CTSYNC, "daemon", "--config", this.config];
-  protected client = (args: readonly string[]): string[] => [CTSYNC, ...args, "--config", this.config];
+  client = (args: readonly string[]): string[] => [CTSYNC, ...args, "--config", this.config];
 
   async counts(): Promise<Counts> {
     const response = await fetch("http://ctsync/v1/status", { unix: this.socket("sock") });
@@ -144,10 +154,14 @@ class CtsyncNode extends BenchNode {
   }
 }
 
-class ConntrackdNode extends BenchNode {
+class ConntrackdNode extends MeasuredNode {
   readonly program = "conntrackd";
   protected readonly daemon = [CONNTRACKD, "-C", this.config];
-  protected client = (args: readonly string[]): string[] => [CONNTRACKD, "-C", this.config, ...args];
+  client = (args: readonly string[]): string[] => [CONNTRACKD, "-C", this.config, ...args];
+
+  override afterDeath(): void {
+    rmSync(this.socket("lock"), { force: true });
+  }
 
   counts(): Promise<Counts> {
     return conntrackdCounts(this.socket("ctl"));
@@ -164,7 +178,7 @@ export async function makeNode(
   namespace: Namespace,
   ends: Ends,
   options: NodeOptions = {},
-): Promise<BenchNode> {
+): Promise<MeasuredNode> {
   const { lab, name } = namespace;
   const {
     netlinkBufferBytes = NETLINK_BUFFER_BYTES,
@@ -175,12 +189,17 @@ export async function makeNode(
   if (program === "conntrackd") {
     const sizes = { hashSize: CONNTRACKD_HASH_SIZE, hashLimit: flowsMax, expectations: false };
     const buffers = { netlinkBufferBytes, netlinkBufferMaxBytes, linkBufferBytes };
-    return new ConntrackdNode(namespace, await writeConntrackdConfig(lab, name, { ...ends, ...sizes, ...buffers }));
+    const cache = { externalCache: options.externalCache ?? true };
+    return new ConntrackdNode(
+      namespace,
+      await writeConntrackdConfig(lab, name, { ...ends, ...sizes, ...buffers, ...cache }),
+    );
   }
   const gather = options.gatherMs === undefined ? {} : { gather_ms: options.gatherMs };
   const config = await writeConfig(lab, name, {
     ...ends,
-    sync: { flows_max: flowsMax },
+    ignoreAddresses: options.ignoreAddresses ?? [],
+    sync: { flows_max: flowsMax, ...options.sync },
     netlink: { buffer_bytes: netlinkBufferBytes, buffer_max_bytes: netlinkBufferMaxBytes, ...gather },
     link: { receive_buffer_bytes: linkBufferBytes, send_buffer_bytes: linkBufferBytes },
   });

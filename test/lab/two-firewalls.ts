@@ -8,7 +8,7 @@
  * keepalived moves a virtual address on each side: A's gateway inside, and outside the address that A's IPv4
  * connections are translated to. IPv6 is forwarded as it is, its virtual addresses move along.
  */
-import { Firewall, INSIDE, OUTSIDE } from "./firewall.ts";
+import { Firewall, INSIDE, type InputInvalid, OUTSIDE } from "./firewall.ts";
 import type { Lab } from "./lab.ts";
 import type { Namespace } from "./namespace.ts";
 
@@ -20,6 +20,8 @@ export interface TwoFirewallsOptions {
   readonly advertSeconds?: number;
   /** More rules for the FORWARD chain of both families, in iptables' words: what else may pass than TCP from A's side. */
   readonly forwardRules?: readonly string[];
+  /** As the README's rules have it unless said otherwise: dropped. */
+  readonly inputInvalid?: InputInvalid;
 }
 
 export interface TwoFirewalls {
@@ -40,7 +42,8 @@ export async function buildTwoFirewalls(lab: Lab, options: TwoFirewallsOptions =
   await lab.plug({ namespace: a, interface: "eth0", addresses: addresses(A) }, insideSwitch);
   await lab.plug({ namespace: b, interface: "eth0", addresses: addresses(B) }, outsideSwitch);
 
-  const shared = { advertSeconds: options.advertSeconds ?? 0.2, forwardRules: options.forwardRules ?? [] };
+  const { advertSeconds = 0.2, forwardRules = [], inputInvalid = "drop" } = options;
+  const shared = { advertSeconds, forwardRules, inputInvalid };
   const fw1 = new Firewall(await lab.namespace("fw1"), { ...shared, number: 1, priority: 150 });
   const fw2 = new Firewall(await lab.namespace("fw2"), { ...shared, number: 2, priority: 100 });
   for (const { namespace } of [fw1, fw2]) {

@@ -1,7 +1,7 @@
 /** M8: a backup that has nothing obtains all that the primary has. */
 import { fill } from "../load.ts";
 import type { Form, Measure, Readings, Row } from "../measure.ts";
-import { type BenchNode, withPair } from "../pair.ts";
+import { type MeasuredNode, withPair } from "../pair.ts";
 
 const FLOWS: Readonly<Record<Form, number>> = { quick: 50_000, full: 500_000 };
 const POLL_MS = 3;
@@ -20,7 +20,7 @@ const rowsOf = (flows: number): readonly Row[] => [
 ];
 
 /** conntrackd's `-n` returns at once, `ctsync request` when all is there: neither is waited for. */
-async function obtain(backup: BenchNode, flows: number): Promise<Readings> {
+async function obtain(backup: MeasuredNode, flows: number): Promise<Readings> {
   const startMs = performance.now();
   const asked = backup.program === "conntrackd" ? backup.command("-n") : backup.command("request");
   let last = { external: 0, atMs: startMs };

@@ -4,7 +4,7 @@ import { kernelCount } from "../../lab/kernel-dump.ts";
 import { bareInsert } from "../limit/insert.ts";
 import { fill } from "../load.ts";
 import type { Form, Measure, Readings, Row } from "../measure.ts";
-import { type BenchNode, withNamespaces, withPair } from "../pair.ts";
+import { type MeasuredNode, withNamespaces, withPair } from "../pair.ts";
 
 const FLOWS: Readonly<Record<Form, readonly number[]>> = { quick: [20_000], full: [100_000, 500_000] };
 
@@ -29,7 +29,7 @@ const rowsOf = (flows: number): Row[] => [
 ];
 
 /** From the start of the command to its end: both programs end it when the last flow is done. */
-async function commitUs(backup: BenchNode, flows: number): Promise<number> {
+async function commitUs(backup: MeasuredNode, flows: number): Promise<number> {
   const startMs = performance.now();
   if (backup.program === "conntrackd") await backup.command("-c");
   else await backup.command("commit");

@@ -9,7 +9,7 @@ import { startLoad } from "../background-load.ts";
 import { latencySamples, type Span } from "../latency-samples.ts";
 import { completeArrival, fill } from "../load.ts";
 import type { Form, Measure, Readings, Row } from "../measure.ts";
-import { type BenchNode, type Pair, withPair } from "../pair.ts";
+import { type MeasuredNode, type Pair, withPair } from "../pair.ts";
 import { WireCapture } from "../wire-capture.ts";
 
 const FLOWS: Readonly<Record<Form, readonly number[]>> = { quick: [50_000], full: [100_000, 1_000_000] };
@@ -38,7 +38,7 @@ const rowsOf = (flows: number): Row[] => [
 ];
 
 /** Writes the dump to a file, as an administrator does, and checks that nothing is missing in it. */
-async function dumpToFile(node: BenchNode, flows: number): Promise<Span> {
+async function dumpToFile(node: MeasuredNode, flows: number): Promise<Span> {
   const { lab, realName } = node.namespace;
   const path = join(lab.directory, "dump.txt");
   const client =

@@ -2,7 +2,7 @@
 
 import { fill } from "../load.ts";
 import type { Form, Measure, Readings, Row } from "../measure.ts";
-import { type BenchNode, withPair } from "../pair.ts";
+import { type MeasuredNode, withPair } from "../pair.ts";
 import { settled } from "../settle.ts";
 
 const FLOWS: Readonly<Record<Form, number>> = { quick: 100_000, full: 1_000_000 };
@@ -33,7 +33,7 @@ const rows: readonly Row[] = [
   },
 ];
 
-const rss = (node: BenchNode): Promise<number> =>
+const rss = (node: MeasuredNode): Promise<number> =>
   settled(() => node.rssBytes(), TOLERANCE_BYTES, `memory of ${node.program}`);
 
 export const memory: Measure = {

@@ -6,7 +6,7 @@ import { startLoad } from "../background-load.ts";
 import { longestGapMs } from "../gaps.ts";
 import { completeArrival } from "../load.ts";
 import type { Form, Measure, Readings, Row } from "../measure.ts";
-import { type BenchNode, withPair } from "../pair.ts";
+import { type MeasuredNode, withPair } from "../pair.ts";
 import { WireCapture } from "../wire-capture.ts";
 
 const SECONDS: Readonly<Record<Form, number>> = { quick: 10, full: 600 };
@@ -44,10 +44,10 @@ const rows: readonly Row[] = [
 
 /** Resident set of a node, sampled over a time. */
 class Growth {
-  readonly #node: BenchNode;
+  readonly #node: MeasuredNode;
   readonly #samples: number[] = [];
 
-  constructor(node: BenchNode) {
+  constructor(node: MeasuredNode) {
     this.#node = node;
   }
 
@@ -62,7 +62,7 @@ class Growth {
   }
 }
 
-async function longestTurnMs(node: BenchNode): Promise<number> {
+async function longestTurnMs(node: MeasuredNode): Promise<number> {
   const status: StatusReport = JSON.parse(await node.command("status", "--json"));
   return status.loop.longestPauseMs;
 }

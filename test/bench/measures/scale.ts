@@ -4,7 +4,7 @@ import { kernelCount } from "../../lab/kernel-dump.ts";
 import { assertEqual } from "../equality.ts";
 import { completeArrival, fill, insertFlows, WARM_UP_FLOWS } from "../load.ts";
 import type { Form, Measure, Readings, Row } from "../measure.ts";
-import { type BenchNode, type Pair, withPair } from "../pair.ts";
+import { type MeasuredNode, type Pair, withPair } from "../pair.ts";
 import { settled } from "../settle.ts";
 
 const FLOWS: Readonly<Record<Form, readonly number[]>> = {
@@ -32,7 +32,7 @@ const rowsOf = (flows: number): Row[] =>
     goals: [],
   }));
 
-const rss = (node: BenchNode): Promise<number> =>
+const rss = (node: MeasuredNode): Promise<number> =>
   settled(() => node.rssBytes(), TOLERANCE_BYTES, `memory of ${node.program}`);
 
 /** CPU time and memory of both while `flows` more come to a pair that has worked before. */
@@ -53,7 +53,7 @@ async function growth(pair: Pair, flows: number): Promise<Omit<Record<Kind, numb
 }
 
 /** Of every flow of the external cache, to a kernel that has none; the command goes straight to the control socket. */
-async function commitUs(backup: BenchNode, flows: number): Promise<number> {
+async function commitUs(backup: MeasuredNode, flows: number): Promise<number> {
   const startMs = performance.now();
   await backup.commit();
   const elapsedMs = performance.now() - startMs;

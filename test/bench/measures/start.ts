@@ -4,7 +4,7 @@ import { kernelCount } from "../../lab/kernel-dump.ts";
 import { bareDump } from "../limit/dump.ts";
 import { insertFlows } from "../load.ts";
 import type { Form, Measure, Readings, Row } from "../measure.ts";
-import { type BenchNode, withNamespaces, withPair } from "../pair.ts";
+import { type MeasuredNode, withNamespaces, withPair } from "../pair.ts";
 
 const FLOWS: Readonly<Record<Form, number>> = { quick: 50_000, full: 500_000 };
 const POLL_MS_EMPTY = 2;
@@ -24,7 +24,7 @@ const rowsOf = (flows: number): readonly Row[] => [
 ];
 
 /** From the start of the process until it answers with as many flows as the kernel has. */
-async function startSeconds(node: BenchNode): Promise<number> {
+async function startSeconds(node: MeasuredNode): Promise<number> {
   const wanted = kernelCount(node.namespace);
   const startMs = performance.now();
   await node.start();

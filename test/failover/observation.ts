@@ -1,0 +1,54 @@
+/** What one event did to the connections: a line of results.json. All moments are milliseconds. */
+import * as v from "valibot";
+
+export const SCENARIOS = ["death", "failback", "switch", "switch-back"] as const;
+export type Scenario = (typeof SCENARIOS)[number];
+
+export const SCENARIO_TITLES: Readonly<Record<Scenario, string>> = {
+  death: "FW1 dies",
+  failback: "FW1 returns and preempts",
+  switch: "keepalived is stopped on FW1",
+  "switch-back": "keepalived is started on FW1 again",
+};
+
+const Ms = v.pipe(v.number(), v.finite());
+const Count = v.pipe(v.number(), v.integer());
+
+export const ObservationSchema = v.strictObject({
+  scenario: v.picklist(SCENARIOS),
+  /** TCP connections that ask and are answered: those there were, and those that went on; of them, those opened last. */
+  connections: Count,
+  survivors: Count,
+  youngConnections: Count,
+  youngSurvivors: Count,
+  ssh: v.boolean(),
+  bulk: v.boolean(),
+  push: v.boolean(),
+  /** Resets that reached a host, those that a host sent itself, and ICMP that told either that something is unreachable. */
+  resetsInside: Count,
+  resetsOutside: Count,
+  resetsByHosts: Count,
+  unreachables: Count,
+  /** Packets that the rules of either firewall called INVALID. */
+  invalid: Count,
+  /** From the last advertisement of the old primary to MASTER on the new one. */
+  detectionMs: Ms,
+  /** Longest silence of the pushed datagrams, and how much of it came after MASTER. */
+  pushGapMs: Ms,
+  pushLateMs: Ms,
+  /** The same of the TCP connections that survived and of ssh, whose senders back off. */
+  tcpGapMs: Ms,
+  tcpLateMs: Ms,
+  /** Surviving connections that waited after MASTER longer than one retransmission, backed off twice as long, explains. */
+  retransmittedTwice: Count,
+  /** From MASTER until the kernel holds all that it will; until keepalived's script is done. */
+  lastFlowMs: Ms,
+  scriptMs: Ms,
+  /** Flows that the old primary's kernel held, and that the new one's lacks then. */
+  flowsMissing: Count,
+  /** CPU time of the new primary's daemon during it, its children's too. */
+  cpuMs: Ms,
+  /** What became of those that did not survive: "connection 17, port 40002: ECONNRESET". */
+  fates: v.array(v.string()),
+});
+export type Observation = v.InferOutput<typeof ObservationSchema>;

@@ -1,0 +1,168 @@
+/**
+ * One event, observed: from the moment before it until each connection has gone on or is known to be dead.
+ */
+import { readFileSync } from "node:fs";
+import { A, B } from "../lab/two-firewalls.ts";
+import type { Observation, Scenario } from "./observation.ts";
+import type { Machine, Stand } from "./stand.ts";
+import type { ConnectionReport, StreamReport } from "./traffic-protocol.ts";
+import { resetsFrom, resetsTo } from "./wire.ts";
+
+const MASTER_DEADLINE_MS = 20_000;
+const SAMPLE_MS = 4;
+/** What is left of the firewalls' own talk, and of connections that end meanwhile. */
+const FLOWS_SLACK = 8;
+/** The kernel's shortest time until a retransmission, and what is lost in doing it. */
+const RTO_MIN_MS = 200;
+const RTO_SLACK_MS = 100;
+const TICK_MS = 10; // of /proc/PID/stat
+
+export interface Event {
+  readonly scenario: Scenario;
+  readonly giver: Machine;
+  readonly taker: Machine;
+  readonly trigger: () => Promise<void>;
+  /** Connections from this number on were opened on the giver, since it took over. */
+  readonly youngFrom: number;
+}
+
+const nowMs = (): number => performance.timeOrigin + performance.now();
+
+/** How many flows the taker's kernel holds, every few milliseconds until stopped. */
+class FlowCounts {
+  readonly #samples: { atMs: number; flows: number }[] = [];
+  readonly #running: Promise<void>;
+  #stopped = false;
+
+  constructor(machine: Machine) {
+    this.#running = this.#run(machine);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+  }
+
+  get most(): number {
+    return Math.max(...this.#samples.map(({ flows }) => flows));
+  }
+
+  /** When it first held all of them, as good as. */
+  get fullMs(): number {
+    const most = this.most;
+    return this.#samples.find(({ flows }) => flows >= most - FLOWS_SLACK)?.atMs ?? Number.NaN;
+  }
+
+  /** Settles once the kernel holds so many; never, when it does not. */
+  async reach(flows: number): Promise<void> {
+    while (!this.#stopped && (this.#samples.at(-1)?.flows ?? 0) < flows) await Bun.sleep(SAMPLE_MS);
+  }
+
+  async #run(machine: Machine): Promise<void> {
+    while (!this.#stopped) {
+      this.#samples.push({ atMs: nowMs(), flows: machine.kernelFlows });
+      await Bun.sleep(SAMPLE_MS);
+    }
+  }
+}
+
+export async function observe(stand: Stand, event: Event): Promise<Observation> {
+  const { scenario, giver, taker, trigger, youngFrom } = event;
+  const { traffic, wire } = stand;
+  const invalidBefore = await invalidCount([taker, giver]);
+  const noted = await taker.notes("MASTER");
+  const flowsBefore = giver.kernelFlows;
+  const cpuBeforeMs = cpuMs(taker);
+  const giverAddresses = giver.firewall.ownIpv4;
+  wire.clear();
+  await traffic.watch();
+  const linesBefore = scenario === "failback" || scenario === "switch-back" ? 0 : taker.keepalived.lines.length;
+  const startMs = nowMs();
+  const counts = new FlowCounts(taker);
+  await trigger();
+  const masterMs = await masterMoment(taker, linesBefore);
+  const script = taker.noted("MASTER", noted.count);
+  await Promise.race([script, counts.reach(flowsBefore - FLOWS_SLACK)]);
+  const settledFromMs = nowMs();
+  const outageMs = settledFromMs - startMs;
+  const deadlineMs = outageMs * BACKOFF_SHARE + SETTLE_MS;
+  const [report, sshAnswered] = await Promise.all([
+    traffic.settle(settledFromMs, deadlineMs),
+    traffic.ssh.nextAnswer(deadlineMs).then(
+      () => true,
+      () => false,
+    ),
+  ]);
+  const scriptEndMs = await script;
+  await counts.stop();
+  const cpuUsedMs = cpuMs(taker) - cpuBeforeMs;
+  const seen = wire.since(startMs);
+  const lastAdvertMs = seen
+    .filter(({ kind, from, atMs }) => kind === "advertisement" && giverAddresses.includes(from) && atMs <= masterMs)
+    .at(-1)?.atMs;
+  const { connections, push, bulk } = report;
+  const survivors = connections.filter(({ survived }) => survived);
+  const young = connections.filter(({ number }) => number >= youngFrom);
+  const sshGapMs = sshAnswered ? traffic.ssh.longestGapMs(startMs - performance.timeOrigin) : 0;
+  const lateOf = ({ longestGapMs, gapEndMs }: StreamReport): number =>
+    Math.max(0, Math.min(gapEndMs - masterMs, longestGapMs));
+  return {
+    scenario,
+    connections: connections.length,
+    survivors: survivors.length,
+    youngConnections: young.length,
+    youngSurvivors: young.filter(({ survived }) => survived).length,
+    ssh: sshAnswered && traffic.ssh.answersAreComplete,
+    bulk: bulk.survived,
+    push: push.survived,
+    resetsInside: resetsTo(seen, A),
+    resetsOutside: resetsTo(seen, B),
+    resetsByHosts: resetsFrom(seen, A) + resetsFrom(seen, B),
+    unreachables: seen.filter(({ kind }) => kind === "unreachable").length,
+    invalid: (await invalidCount([taker, giver])) - invalidBefore,
+    detectionMs: masterMs - (lastAdvertMs ?? startMs),
+    pushGapMs: push.longestGapMs,
+    pushLateMs: lateOf(push),
+    tcpGapMs: Math.max(sshGapMs, ...survivors.map(({ longestGapMs }) => longestGapMs)),
+    tcpLateMs: Math.max(0, ...survivors.map(lateOf)),
+    retransmittedTwice: survivors.filter((one) => retransmittedTwice(one, lateOf(one))).length,
+    lastFlowMs: Math.max(0, counts.fullMs - masterMs),
+    scriptMs: scriptEndMs - masterMs,
+    flowsMissing: Math.max(0, flowsBefore - FLOWS_SLACK - counts.most),
+    cpuMs: cpuUsedMs,
+    fates: connections
+      .filter(({ survived }) => !survived)
+      .map(({ number, localPort, fate }) => `connection ${number}, port ${localPort}: ${fate}`),
+  };
+}
+
+/** The next retransmission of a sender that has waited so long comes at most as long again and a little after. */
+const BACKOFF_SHARE = 1.1;
+const SETTLE_MS = 2_000;
+
+const retransmittedTwice = ({ longestGapMs }: ConnectionReport, lateMs: number): boolean =>
+  lateMs > longestGapMs - lateMs + RTO_MIN_MS + RTO_SLACK_MS;
+
+/** When both instances had become MASTER. */
+async function masterMoment({ keepalived }: Machine, since: number): Promise<number> {
+  for (const name of ["INSIDE", "OUTSIDE"]) {
+    await keepalived.waitForLine(new RegExp(`\\(${name}\\) Entering MASTER STATE`), MASTER_DEADLINE_MS, since);
+  }
+  const lines = keepalived.lines.slice(since).filter(({ text }) => / Entering MASTER STATE/.test(text));
+  return performance.timeOrigin + Math.max(...lines.map(({ atMs }) => atMs));
+}
+
+/** Of both: who gives up the addresses may still be asked. A dead one's count is lost with it. */
+async function invalidCount(machines: readonly Machine[]): Promise<number> {
+  const counts = await Promise.all(machines.map(({ firewall }) => firewall.invalidCount()));
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+/** Children count once they have ended, in hundredths of a second. */
+function cpuMs({ node }: Machine): number {
+  const fields = readFileSync(`/proc/${node.pid}/stat`, "utf8")
+    .replace(/^.*\) /, "")
+    .split(" ");
+  const [childrenUser, childrenSystem] = [Number(fields[13]), Number(fields[14])];
+  return node.cpuUs() / 1_000 + (childrenUser + childrenSystem) * TICK_MS;
+}

@@ -1,0 +1,44 @@
+/**
+ * Who is put to the test: each entry is one column of the table. Configuration, how keepalived tells it of its role, and
+ * where a flow of the peer's lies while it is backup.
+ */
+import type { MeasuredNode, NodeOptions } from "../lab/measured-node.ts";
+import type { Program } from "../lab/sync-node.ts";
+
+export interface Subject {
+  readonly id: string;
+  readonly label: string;
+  readonly program: Program;
+  readonly options: NodeOptions;
+  /** As backup it puts the peer's flows into its kernel at once. */
+  readonly isLive: boolean;
+}
+
+export const SUBJECTS: readonly Subject[] = [
+  { id: "ctsync", label: "ctsync", program: "ctsync", options: {}, isLive: false },
+  { id: "conntrackd", label: "conntrackd", program: "conntrackd", options: {}, isLive: false },
+  {
+    id: "conntrackd-direct",
+    label: "conntrackd without external cache",
+    program: "conntrackd",
+    options: { externalCache: false },
+    isLive: true,
+  },
+];
+
+/** keepalived appends GROUP, its name, the role and a priority. conntrackd's calls are those of the script it comes with. */
+export function notifyScript(subject: Subject, node: MeasuredNode): string {
+  const call = (...args: string[]): string => node.client(args).join(" ");
+  if (subject.program === "ctsync") return `${call("notify")} "$@"\n`;
+  return `case "$3" in
+MASTER) ${call("-c")}; ${call("-f")}; ${call("-R")}; ${call("-B")} ;;
+BACKUP) ${call("-t")}; ${call("-n")} ;;
+*) ${call("-t")} ;;
+esac
+`;
+}
+
+/** conntrackd has to be told to ask its peer for what it missed; ctsync asks by itself. */
+export async function joinPeer(subject: Subject, node: MeasuredNode): Promise<void> {
+  if (subject.program === "conntrackd") await node.command("-n");
+}
