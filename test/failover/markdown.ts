@@ -14,9 +14,10 @@ connections are translated to the virtual address; TCP is tracked strictly. 200 
 every 50 ms, half of which the server thinks; beside them an ssh session, a bulk transfer of 1.6 MB/s, and a server that
 pushes a datagram every 2 ms to a client that is silent. The other flows stand in FW1's kernel and are replicated.
 
-A run is a cycle of four events: FW1 loses power; it returns with an empty kernel, gets what FW2 has, and only then its
-keepalived starts and preempts, after a quarter as many new connections were opened through FW2; FW2 is rebooted and gets
-everything, then FW1's keepalived is stopped in good order; it is started again.
+A run is a cycle of four events, each with all connections alive before: FW1 loses power; it returns with an empty kernel,
+gets what FW2 has, 50 connections more and those that died are opened through FW2 (the young ones), and only then FW1's
+keepalived starts and preempts; FW2 is rebooted and gets everything, then FW1's keepalived is stopped in good order; it
+is started again.
 
 *INPUT answers*: a packet for the virtual address that belongs to no known flow is the firewall's own, and answered, with
 RST or ICMP. *INPUT drops*: what is INVALID is dropped there too, as the README's rules have it.`;

@@ -6,10 +6,12 @@ import { A, B } from "../lab/two-firewalls.ts";
 import type { Observation, Scenario } from "./observation.ts";
 import type { Machine, Stand } from "./stand.ts";
 import type { ConnectionReport, StreamReport } from "./traffic-protocol.ts";
-import { resetsFrom, resetsTo } from "./wire.ts";
+import { resetsFrom, resetsTo, type Seen } from "./wire.ts";
 
 const MASTER_DEADLINE_MS = 20_000;
 const SAMPLE_MS = 4;
+/** Within this time before an event the primary has certainly advertised. */
+const ADVERTISED_MS = 1_000;
 /** What is left of the firewalls' own talk, and of connections that end meanwhile. */
 const FLOWS_SLACK = 8;
 /** The kernel's shortest time until a retransmission, and what is lost in doing it. */
@@ -73,14 +75,12 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
   const noted = await taker.notes("MASTER");
   const flowsBefore = giver.kernelFlows;
   const cpuBeforeMs = cpuMs(taker);
-  const giverAddresses = giver.firewall.ownIpv4;
-  wire.clear();
   await traffic.watch();
   const linesBefore = scenario === "failback" || scenario === "switch-back" ? 0 : taker.keepalived.lines.length;
   const startMs = nowMs();
   const counts = new FlowCounts(taker);
   await trigger();
-  const masterMs = await masterMoment(taker, linesBefore);
+  await becomesMaster(taker, linesBefore);
   const script = taker.noted("MASTER", noted.count);
   await Promise.race([script, counts.reach(flowsBefore - FLOWS_SLACK)]);
   const settledFromMs = nowMs();
@@ -97,9 +97,9 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
   await counts.stop();
   const cpuUsedMs = cpuMs(taker) - cpuBeforeMs;
   const seen = wire.since(startMs);
-  const lastAdvertMs = seen
-    .filter(({ kind, from, atMs }) => kind === "advertisement" && giverAddresses.includes(from) && atMs <= masterMs)
-    .at(-1)?.atMs;
+  const masterMs = masterMoment(seen, taker);
+  const lastAdvertMs = lastAdvertisement(wire.since(startMs - ADVERTISED_MS), giver, masterMs);
+  wire.clear();
   const { connections, push, bulk } = report;
   const survivors = connections.filter(({ survived }) => survived);
   const young = connections.filter(({ number }) => number >= youngFrom);
@@ -120,7 +120,7 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
     resetsByHosts: resetsFrom(seen, A) + resetsFrom(seen, B),
     unreachables: seen.filter(({ kind }) => kind === "unreachable").length,
     invalid: (await invalidCount([taker, giver])) - invalidBefore,
-    detectionMs: masterMs - (lastAdvertMs ?? startMs),
+    detectionMs: masterMs - lastAdvertMs,
     pushGapMs: push.longestGapMs,
     pushLateMs: lateOf(push),
     tcpGapMs: Math.max(sshGapMs, ...survivors.map(({ longestGapMs }) => longestGapMs)),
@@ -143,13 +143,29 @@ const SETTLE_MS = 2_000;
 const retransmittedTwice = ({ longestGapMs }: ConnectionReport, lateMs: number): boolean =>
   lateMs > longestGapMs - lateMs + RTO_MIN_MS + RTO_SLACK_MS;
 
-/** When both instances had become MASTER. */
-async function masterMoment({ keepalived }: Machine, since: number): Promise<number> {
+async function becomesMaster({ keepalived }: Machine, since: number): Promise<void> {
   for (const name of ["INSIDE", "OUTSIDE"]) {
     await keepalived.waitForLine(new RegExp(`\\(${name}\\) Entering MASTER STATE`), MASTER_DEADLINE_MS, since);
   }
-  const lines = keepalived.lines.slice(since).filter(({ text }) => / Entering MASTER STATE/.test(text));
-  return performance.timeOrigin + Math.max(...lines.map(({ atMs }) => atMs));
+}
+
+/** When both instances had advertised: the wire has the kernel's own time, this process may have waited for a processor. */
+function masterMoment(seen: readonly Seen[], { firewall }: Machine): number {
+  const firsts = firewall.ownIpv4.map((address) =>
+    seen.find(({ kind, from }) => kind === "advertisement" && from === address),
+  );
+  if (firsts.some((first) => first === undefined))
+    throw new Error(`${firewall.namespace.name} is MASTER and says nothing`);
+  return Math.max(...firsts.map((first) => first!.atMs));
+}
+
+function lastAdvertisement(seen: readonly Seen[], { firewall }: Machine, beforeMs: number): number {
+  const own = firewall.ownIpv4;
+  const last = seen.findLast(
+    ({ kind, from, atMs }) => kind === "advertisement" && own.includes(from) && atMs < beforeMs,
+  );
+  if (last === undefined) throw new Error(`nothing was heard of ${firewall.namespace.name} before it gave up`);
+  return last.atMs;
 }
 
 /** Of both: who gives up the addresses may still be asked. A dead one's count is lost with it. */
