@@ -14,8 +14,8 @@ import {
   PUSH_PORT,
   type StreamReport,
   TALK_PORT,
-  THINK_MS,
   type TrafficReport,
+  thinkMs,
 } from "./traffic-protocol.ts";
 
 const OPEN_DEADLINE_MS = 15_000;
@@ -143,7 +143,7 @@ class Talk implements Stream {
     }
     this.#rest = new Uint8Array(0);
     this.arrivals.came();
-    setTimeout(() => this.#ask(), THINK_MS);
+    setTimeout(() => this.#ask(), thinkMs());
   }
 
   #end(fate: string | undefined): void {

@@ -13,8 +13,11 @@ export const TALK_PORT = 7010;
 export const BULK_PORT = 7011;
 export const PUSH_PORT = 7012;
 export const FRAME_BYTES = 64;
-/** The server takes so long to answer, and the client to ask again: at any moment half of the connections wait for either. */
-export const THINK_MS = 25;
+/**
+ * The server takes so long to answer, and the client to ask again: at any moment half of the connections wait for either. By
+ * chance longer or shorter, so that connections that were opened together do not share their fate.
+ */
+export const thinkMs = (): number => 10 + Math.random() * 30;
 export const PUSH_INTERVAL_MS = 2;
 
 /** What the client is told, one JSON document a line; to each it answers one. */

@@ -5,7 +5,7 @@
  *   bun test/failover/traffic-server.ts      says "ready"
  */
 import type { Socket } from "bun";
-import { BULK_PORT, FRAME_BYTES, PUSH_INTERVAL_MS, PUSH_PORT, TALK_PORT, THINK_MS } from "./traffic-protocol.ts";
+import { BULK_PORT, FRAME_BYTES, PUSH_INTERVAL_MS, PUSH_PORT, TALK_PORT, thinkMs } from "./traffic-protocol.ts";
 
 const BULK_WORDS = 4096;
 const BULK_INTERVAL_MS = 10;
@@ -19,7 +19,7 @@ function answer(socket: Socket<Talk>, chunk: Uint8Array): void {
   const bytes = socket.data.rest.length === 0 ? new Uint8Array(chunk) : Buffer.concat([socket.data.rest, chunk]);
   const whole = bytes.length - (bytes.length % FRAME_BYTES);
   socket.data.rest = bytes.slice(whole);
-  if (whole > 0) setTimeout(() => socket.write(bytes.subarray(0, whole)), THINK_MS);
+  if (whole > 0) setTimeout(() => socket.write(bytes.subarray(0, whole)), thinkMs());
 }
 
 Bun.listen<Talk>({
