@@ -17,7 +17,8 @@ pushes a datagram every 2 ms to a client that is silent. The other flows stand i
 A run is a cycle of four events, each with all connections alive before: FW1 loses power; it returns with an empty kernel,
 gets what FW2 has, 50 connections more and those that died are opened through FW2 (the young ones), and only then FW1's
 keepalived starts and preempts; FW2 is rebooted and gets everything, then FW1's keepalived is stopped in good order; it
-is started again.
+is started again. Both hosts and both firewalls share the processors; what runs on the hosts goes before the firewalls'
+daemons, as if it had its own.
 
 *INPUT answers*: a packet for the virtual address that belongs to no known flow is the firewall's own, and answered, with
 RST or ICMP. *INPUT drops*: what is INVALID is dropped there too, as the README's rules have it.`;

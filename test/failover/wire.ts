@@ -7,6 +7,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { LabProcess } from "../lab/process.ts";
 import type { A, B, TwoFirewalls } from "../lab/two-firewalls.ts";
+import { ELSEWHERE } from "./traffic.ts";
 import { BULK_PORT } from "./traffic-protocol.ts";
 
 const FILTER = "vrrp or (tcp[tcpflags] & tcp-rst != 0) or (icmp and icmp[0] == 3)";
@@ -35,7 +36,7 @@ export class Wire {
       }
     }
     const flags = ["-l", "-n", "-tt", "--immediate-mode", "-i", "eth0", FILTER];
-    const listeners = [a, b].map((host) => host.spawn(["tcpdump", ...flags]));
+    const listeners = [a, b].map((host) => host.spawn([...ELSEWHERE, "tcpdump", ...flags]));
     for (const listener of listeners) await listener.waitForLine(/^listening on/, START_DEADLINE_MS);
     return new Wire(listeners);
   }
