@@ -17,7 +17,7 @@ export const inventObservation = (scenario: Scenario, but: Partial<Observation> 
     invalid: 0,
   },
   ...{ detectionMs: 650, pushGapMs: 700, pushLateMs: 12, tcpGapMs: 1_400, tcpLateMs: 700, retransmittedTwice: 0 },
-  ...{ lastFlowMs: 20, scriptMs: 90, flowsMissing: 0, cpuMs: 60, fates: [] },
+  ...{ lastFlowMs: 20, scriptMs: 90, flowsMissing: 0, cpuMs: 60, fates: [], told: [] },
   ...but,
 });
 

@@ -50,5 +50,7 @@ export const ObservationSchema = v.strictObject({
   cpuMs: Ms,
   /** What became of those that did not survive: "connection 17, port 40002: ECONNRESET". */
   fates: v.array(v.string()),
+  /** The first resets and unreachables, as tcpdump told them. */
+  told: v.optional(v.array(v.string()), []),
 });
 export type Observation = v.InferOutput<typeof ObservationSchema>;

@@ -17,6 +17,7 @@ const FLOWS_SLACK = 8;
 /** The kernel's shortest time until a retransmission, and what is lost in doing it. */
 const RTO_MIN_MS = 200;
 const RTO_SLACK_MS = 100;
+const TOLD_MAX = 5;
 const TICK_MS = 10; // of /proc/PID/stat
 
 export interface Event {
@@ -130,6 +131,10 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
     scriptMs: scriptEndMs - masterMs,
     flowsMissing: Math.max(0, flowsBefore - FLOWS_SLACK - counts.most),
     cpuMs: cpuUsedMs,
+    told: seen
+      .filter(({ kind }) => kind !== "advertisement")
+      .slice(0, TOLD_MAX)
+      .map(({ text }) => text),
     fates: connections
       .filter(({ survived }) => !survived)
       .map(({ number, localPort, fate }) => `connection ${number}, port ${localPort}: ${fate}`),
