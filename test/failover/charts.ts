@@ -34,6 +34,15 @@ const STALL_GOAL_MS = 50;
 /** Shorter is as good as nothing; longer than 100 s nothing was. */
 const [SHORTEST_MS, LONGEST_MS] = [1, 100_000];
 
+const TICKS = [
+  [1, "1 ms"],
+  [10, "10 ms"],
+  [100, "100 ms"],
+  [1_000, "1 s"],
+  [10_000, "10 s"],
+] as const;
+const TICKS_HEIGHT = 20;
+
 /** Where a line of a panel has its plot, from `x` on, around `y`. */
 type Draw = (summary: ScenarioSummary, x: number, y: number) => readonly string[];
 
@@ -80,7 +89,10 @@ const STALL: Chart = {
   subtitle: `median, and from shortest to longest, of the runs in which they came again; logarithmic; the line is ${STALL_GOAL_MS} ms`,
   describe: stallText,
   ground: (x, top, bottom) => [
-    ...[1, 10, 100, 1_000, 10_000].map((ms) => vertical(toX(x, ms), top, bottom, "grid")),
+    ...TICKS.flatMap(([ms, label]) => [
+      vertical(toX(x, ms), top, bottom, "grid"),
+      text(toX(x, ms), bottom + 9, label, { size: 11, look: "muted", anchor: "middle" }),
+    ]),
     vertical(toX(x, STALL_GOAL_MS), top, bottom, "goal"),
   ],
   draw: (summary, x, y) => {
@@ -111,7 +123,7 @@ function chart(kind: Chart, summaries: readonly ScenarioSummary[]): string {
     panels.slice(at, at + 2).forEach((panel, column) => {
       body.push(...drawPanel(kind, panel, MARGIN + column * (PANEL_WIDTH + GUTTER), y));
     });
-    y += Math.max(...heights.slice(at, at + 2)) + 24;
+    y += Math.max(...heights.slice(at, at + 2)) + TICKS_HEIGHT + 16;
   }
   const sentences = summaries.map(
     (one) => `${SCENARIO_TITLES[one.scenario]}, ${one.flows} other flows, ${one.subject.label}: ${kind.describe(one)}.`,
