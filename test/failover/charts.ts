@@ -1,6 +1,6 @@
 /**
- * The pictures, a panel for each event: how many of the connections go on, and how long pushed datagrams stand still after
- * MASTER, by the size of the table.
+ * The pictures, a panel for each event: how many of the connections go on, and how long pushed datagrams stand still,
+ * by the size of the table.
  */
 import { formatNumber } from "../figures/quantity.ts";
 import {
@@ -85,8 +85,8 @@ function stallText({ pushLate, pushRuns, runs }: ScenarioSummary): string {
 }
 
 const STALL: Chart = {
-  title: "Pushed datagrams: silence after MASTER",
-  subtitle: `median, and from shortest to longest, of the runs in which they came again; logarithmic; the line is ${STALL_GOAL_MS} ms`,
+  title: "Stall of pushed datagrams",
+  subtitle: `median, and from shortest to longest, of the runs in which they came again; after a death since MASTER; the line is ${STALL_GOAL_MS} ms`,
   describe: stallText,
   ground: (x, top, bottom) => [
     ...TICKS.flatMap(([ms, label]) => [

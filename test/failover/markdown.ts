@@ -24,12 +24,13 @@ daemons, as if it had its own.
 *INPUT answers*: a packet for the virtual address that belongs to no known flow is the firewall's own, and answered, with
 RST or ICMP. *INPUT drops*: what is INVALID is dropped there too, as the README's rules have it.`;
 
-const READING = `Connections are those of all runs together: how many of how many went on, every answer right. ssh, bulk and push: in how many of
-the runs. RST: how many reached A · B. Stall: longest silence of the pushed datagrams that came after MASTER, median and
-longest, of the runs in which they went on; TCP's, whose senders back off, behind it. Twice: connections that needed
-a second retransmission after MASTER. Last flow: from MASTER until the kernel holds all that it will hold (old entries count: a firewall that was
-primary a moment ago has them). Detection: from the last advertisement to MASTER. CPU: of the new primary's daemon and its
-children, from before the event until all is settled.`;
+const READING = `Connections are those of all runs together: how many of how many went on, every answer right. ssh, bulk and push: in how
+many of the runs. RST: how many reached A · B. Stall: longest silence of the pushed datagrams, median and longest, of the
+runs in which they went on; after a death, what of it came after MASTER, since the rest is VRRP's detection. TCP's stall
+is what came after MASTER; its senders back off. Twice: connections that needed a second retransmission after MASTER.
+Last flow: from MASTER until the kernel holds all that it will hold (old entries count: a firewall that was primary a moment
+ago has them). Detection: from the last advertisement to MASTER. CPU: of the new primary's daemon and its children, from
+before the event until all is settled.`;
 
 export function renderMarkdown(results: Results): string {
   const summaries = summarizeResults(results);
@@ -92,7 +93,7 @@ function pictures(summaries: readonly ScenarioSummary[]): string[] {
   return [...new Set(summaries.map(({ input }) => input))].map(
     (input) => `![Connections that go on, ${inputs(input)}](survivors-${input}.svg)
 
-![Stall of pushed datagrams after MASTER, ${inputs(input)}](stall-${input}.svg)`,
+![Stall of pushed datagrams, ${inputs(input)}](stall-${input}.svg)`,
   );
 }
 

@@ -33,10 +33,10 @@ export const ObservationSchema = v.strictObject({
   invalid: Count,
   /** From the last advertisement of the old primary to MASTER on the new one. */
   detectionMs: Ms,
-  /** Longest silence of the pushed datagrams, and how much of it came after MASTER. */
+  /** Longest silence of the pushed datagrams, and how much of it is the stall: after a death, what came after MASTER. */
   pushGapMs: Ms,
   pushLateMs: Ms,
-  /** The same of the TCP connections that survived and of ssh, whose senders back off. */
+  /** Longest silence, and how much of it came after MASTER, of the TCP connections that survived and of ssh, whose senders back off. */
   tcpGapMs: Ms,
   tcpLateMs: Ms,
   /** Surviving connections that waited after MASTER longer than one retransmission, backed off twice as long, explains. */

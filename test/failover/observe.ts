@@ -123,7 +123,7 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
     invalid: (await invalidCount([taker, giver])) - invalidBefore,
     detectionMs: masterMs - lastAdvertMs,
     pushGapMs: push.longestGapMs,
-    pushLateMs: lateOf(push),
+    pushLateMs: scenario === "death" ? lateOf(push) : push.longestGapMs,
     tcpGapMs: Math.max(sshGapMs, ...survivors.map(({ longestGapMs }) => longestGapMs)),
     tcpLateMs: Math.max(0, ...survivors.map(lateOf)),
     retransmittedTwice: survivors.filter((one) => retransmittedTwice(one, lateOf(one))).length,

@@ -122,5 +122,5 @@ function judge(found: Omit<ScenarioSummary, "goals">): Goal[] {
   ];
   if (flows > STALL_FLOWS_MAX && !subject.isLive) return goals;
   const isShort = pushLate !== undefined && pushLate.max <= STALL_MS_MAX;
-  return [...goals, { text: `stall after MASTER ≤ ${STALL_MS_MAX} ms`, isMet: isShort }];
+  return [...goals, { text: `stall ≤ ${STALL_MS_MAX} ms`, isMet: isShort }];
 }
