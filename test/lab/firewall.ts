@@ -100,6 +100,18 @@ export class Firewall {
 
   /** Loses power: its cables go dead, then every process is gone. Nothing says farewell to anybody. */
   async die(): Promise<void> {
+    // Its cables die one after the other here, and in between it would say that the other side is unreachable.
+    await this.namespace.run([
+      "iptables",
+      "-I",
+      "OUTPUT",
+      "-p",
+      "icmp",
+      "--icmp-type",
+      "destination-unreachable",
+      "-j",
+      "DROP",
+    ]);
     await this.namespace.ip(...INTERFACES.map((dev) => `link set dev ${dev} down`));
     await this.namespace.killAll();
   }
