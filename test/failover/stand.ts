@@ -32,6 +32,7 @@ const SYNC_DEADLINE_MS = 60_000;
 const NOTE_DEADLINE_MS = 120_000;
 /** What a firewall itself says (VRRP) is a flow of its kernel, and not of each subject's cache. */
 const OWN_FLOWS_MAX = 8;
+const STUCK_MS = 10_000;
 /** A pair that is measured is at rest: the last state of a new connection has long arrived. */
 const REST_MS = 300;
 const ADVERT_SECONDS = 0.2;
@@ -166,13 +167,20 @@ export class Stand implements AsyncDisposable {
     await this.join(machine);
   }
 
-  /** The backup holds what the primary's daemon knows, and the pair has come to rest. */
+  /**
+   * The backup holds what the primary's daemon knows, and the pair has come to rest. Of conntrackd it is enough that nothing has
+   * come for a while: what it lacks of a large table then, it never gets, and the flows that are missing tell.
+   */
   async synchronised(backup: Machine): Promise<void> {
     const primary = backup === this.fw1 ? this.fw2 : this.fw1;
+    let most = { held: -1, atMs: performance.now() };
     const holdsAll = async (): Promise<boolean> => {
       const [there, here] = [await primary.node.counts(), await backup.node.counts()];
       const held = backup.subject.isLive ? backup.kernelFlows : here.external;
-      return here.heard && there.internal >= this.options.flows && held >= there.internal - OWN_FLOWS_MAX;
+      if (held > most.held) most = { held, atMs: performance.now() };
+      const isStuck = backup.subject.program === "conntrackd" && performance.now() - most.atMs > STUCK_MS;
+      const isComplete = there.internal >= this.options.flows && held >= there.internal - OWN_FLOWS_MAX;
+      return here.heard && (isComplete || isStuck);
     };
     await until(holdsAll, SYNC_DEADLINE_MS, "the backup holds what the primary has");
     await Bun.sleep(REST_MS);
