@@ -11,6 +11,7 @@ import {
   HAS_TIMEOUT,
   LABELS,
   MARK,
+  ORIG_PORTS,
   portsWord,
   REPLY_DST,
   REPLY_PORTS,
@@ -146,4 +147,27 @@ test("a full cache refuses what it does not know, by either message, and still t
   expect(cache.create(bare(makeFlow({ ports: 1 })), NOW_MS)).toBe(true);
   cache.destroy(flows[0]);
   expect(cache.update(bare(makeFlow({ ports: 3 })), NOW_MS)).toBe(true);
+});
+
+describe("a takeover", () => {
+  test("knows what was told of since it began, until the next one begins", () => {
+    const cache = cacheOf();
+    const [early, late] = [received(), received()];
+    late.words[ORIG_PORTS] = portsWord(40_001, 443);
+    cache.create(early, NOW_MS);
+    cache.beginTakeover();
+    expect([cache.toldSince, cache.wasToldSince(cache.find(early))]).toEqual([0, false]);
+    cache.create(late, NOW_MS);
+    cache.update(early, NOW_MS);
+    expect([cache.toldSince, cache.wasToldSince(cache.find(early)), cache.wasToldSince(cache.find(late))]).toEqual([
+      2,
+      true,
+      true,
+    ]);
+    cache.endTakeover();
+    cache.update(late, NOW_MS);
+    expect(cache.toldSince).toBe(2);
+    cache.beginTakeover();
+    expect([cache.toldSince, cache.wasToldSince(cache.find(late))]).toEqual([0, false]);
+  });
 });

@@ -24,6 +24,11 @@ export class ExternalCache {
   readonly #roundOf: Uint8Array;
   /** The round of each peer. After 255 it starts over: a flow of an old round may then pass for one of this. */
   readonly #rounds = new Uint8Array(PEERS_MAX);
+  /** 1: told of since `beginTakeover`. */
+  readonly #toldSince: Uint8Array;
+  #takesOver = false;
+  /** Times that a flow was told of since `beginTakeover`. */
+  toldSince = 0;
   /** Flows by the peer that told of them last. */
   readonly #counts = new Uint32Array(PEERS_MAX);
   /** Digest of each peer's flows, where there is one. */
@@ -40,6 +45,23 @@ export class ExternalCache {
     this.#updatedSeconds = new Uint32Array(flowsMax);
     this.#peerOf = new Uint8Array(flowsMax);
     this.#roundOf = new Uint8Array(flowsMax);
+    this.#toldSince = new Uint8Array(flowsMax);
+  }
+
+  /** What is here now will be committed. What peers tell of from here on may be something else, as two may be primary at once. */
+  beginTakeover(): void {
+    this.#takesOver = true;
+    this.#toldSince.fill(0);
+    this.toldSince = 0;
+  }
+
+  endTakeover(): void {
+    this.#takesOver = false;
+  }
+
+  /** Whether the flow in `slot` was told of since `beginTakeover`. */
+  wasToldSince(slot: number): boolean {
+    return this.#toldSince[slot] === 1;
   }
 
   get count(): number {
@@ -160,6 +182,10 @@ export class ExternalCache {
     }
     this.toldSlot = slot;
     this.#updatedSeconds[slot] = nowMs / 1000;
+    if (this.#takesOver) {
+      this.#toldSince[slot] = 1;
+      this.toldSince++;
+    }
     this.#peerOf[slot] = peer;
     this.#roundOf[slot] = this.#rounds[peer];
   }

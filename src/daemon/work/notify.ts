@@ -8,7 +8,7 @@ import { monotonicMs } from "../clock.ts";
 import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
 import { commit } from "./commit.ts";
-import { flush } from "./flush.ts";
+import { flushCommitted } from "./flush.ts";
 import { resetTimers, restoreTimers } from "./kernel-table.ts";
 import { bulk, request } from "./peers.ts";
 import { resync } from "./resync.ts";
@@ -40,8 +40,9 @@ export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
 function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
   const steps: NotifyStep[] = [];
   const tell = (step: NotifyStep): void => void steps.push(logged(node, "master", step));
+  node.replica.external.beginTakeover();
   tell(yield* stepOf("commit", commit(node), committedText));
-  tell(yield* stepOf("flush", flush(node, "external"), (done) => `${flows(done.removed)} left the external cache`));
+  tell(yield* stepOf("flush", flushCommitted(node), (done) => `${flows(done.removed)} left the external cache`));
   // Primary again before a peer took over from us, or while none is there: what we shortened is nobody else's to restore.
   if (node.state.timersShortened)
     tell(
