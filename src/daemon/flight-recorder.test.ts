@@ -96,6 +96,7 @@ describe("the flight recorder", () => {
     expect(flight.dueMs).toBeGreaterThan(Bun.nanoseconds() / 1e6);
     flight.tick(flight.dueMs);
     for (let i = 0; flight.report().written < 512 && i < 2_000; i++) await Bun.sleep(1);
+    await flight.close();
     expect(flight.report()).toEqual({ path, written: 512, lost: 88, error: null });
     expect(texts()).toEqual(["504", "505", "506", "507", "508", "509", "510", "511"]);
   });
