@@ -10,6 +10,7 @@
 import { ExternalCache } from "./cache/external.ts";
 import { FlowHash } from "./cache/hash.ts";
 import { type Comparison, DEAD, InternalCache } from "./cache/internal.ts";
+import { RecentEvents } from "./cache/recent-events.ts";
 import { StaleEntries } from "./cache/stale-entries.ts";
 import type { AddressFilter } from "./filter/address-filter.ts";
 import type { Expectation } from "./flow/expectation.ts";
@@ -71,6 +72,8 @@ export interface ReplicaOptions {
 export class Replica {
   readonly internal: InternalCache;
   readonly external: ExternalCache;
+  /** For whoever reads a dump of the kernel's table. */
+  readonly recentEvents: RecentEvents;
   readonly expectations: ReplicaExpectations;
   readonly sessions: readonly Session[];
   readonly counters = new ReplicaCounters();
@@ -90,6 +93,7 @@ export class Replica {
     const hash = new FlowHash(options.hashKey[0], options.hashKey[1]);
     this.internal = new InternalCache(options.flowsMax, hash, options.sessions.length);
     this.external = new ExternalCache(options.flowsMax, hash);
+    this.recentEvents = new RecentEvents(hash);
     this.#filter = options.filter;
     this.expectations = new ReplicaExpectations(
       { ...options, expectationsMax: options.expectationsMax ?? 0, peers: options.sessions.length },
@@ -122,6 +126,7 @@ export class Replica {
 
   /** An event of our kernel: `kind` is EVENT_NEW, EVENT_UPDATE or EVENT_DESTROY. */
   kernelEvent(kind: number, flow: Flow, nowMs: number): void {
+    this.recentEvents.note(flow.words);
     if (kind === EVENT_DESTROY) {
       const slot = this.internal.find(flow);
       if (slot >= 0) this.ended(slot);

@@ -1,8 +1,9 @@
 /**
  * A dump of the kernel's table, both address families, in slices: the caller takes as many flows a turn as it likes and
- * goes on later where it stopped; the kernel makes the next 32 KB only when they are asked for.
+ * goes on later where it stopped. The kernel makes a portion of 32 KB when the one before is received, so what is read
+ * now is as old as the last-but-one `receive`, and events since then are newer.
  *
- *   dump.start();
+ *   dump.start();                     the kernel makes the first 32 KB
  *   while ((step = dump.next(flow)) === DUMP_FLOW) …      DUMP_WAIT: nothing yet, watch `fd` and come back
  *
  * A dump is not atomic: an entry missing from one dump is not proof that it is gone. A table whose number of buckets
@@ -51,6 +52,8 @@ export class KernelDump {
   /** Entries of this dump that could not be decoded. */
   malformed = 0;
   errno = 0;
+  /** A portion was received: the kernel has made the next one at this moment. */
+  onPortion: (() => void) | undefined;
 
   readonly #bytes = pinned(RECEIVE_BYTES);
   readonly #view = new DataView(this.#bytes.buffer);
@@ -97,6 +100,7 @@ export class KernelDump {
         if (lengthBytes === -Errno.EAGAIN || lengthBytes === -Errno.EINTR) return DUMP_WAIT;
         if (lengthBytes < 0) return this.#fail(-lengthBytes);
         if (lengthBytes > RECEIVE_BYTES) return this.#fail(Errno.EMSGSIZE);
+        this.onPortion?.();
         this.#at = 0;
         this.#end = lengthBytes;
         continue;

@@ -66,6 +66,11 @@ export class KernelLookup {
     return this.#batch.lost === lostBefore ? 0 : -Errno.ENOBUFS;
   }
 
+  /** The i-th flow that was asked for. */
+  wanted(i: number): Flow {
+    return this.#wanted[i];
+  }
+
   found(i: number): Flow | undefined {
     return this.#found[i] === 0 ? undefined : this.#entries[i];
   }

@@ -1,10 +1,13 @@
 /**
  * Resync: reads the kernel's table into the internal cache, and finds out which cached flows the kernel has no more.
  *
- * Replication goes on meanwhile. An entry that the dump lacks is not dead yet, since a dump is not atomic: the kernel is
- * asked for each such flow by name.
+ * Replication goes on meanwhile. Two kinds of flows are asked for by name, and the answer is taken before any other event
+ * is: those whose entry in the dump is older than an event about them, and those that the dump lacks. Neither is proof
+ * of anything, since a dump is not atomic (D-011).
  */
 import { errnoName } from "../../../ffi/errno.ts";
+import { DEAD } from "../../cache/internal.ts";
+import type { DumpAge } from "../../cache/recent-events.ts";
 import { Flow } from "../../flow/flow.ts";
 import { explain } from "../../kernel/kernel-error.ts";
 import type { ResyncReport } from "../../report.ts";
@@ -17,57 +20,120 @@ import { eachKernelFlow } from "./table.ts";
 
 /** `claims`: this node has taken over, so what stands in its kernel is its own to announce. */
 export function* resync(node: Node, claims = false): Job<ResyncReport> {
+  const age = node.replica.recentEvents.read();
   node.state.rereading++;
   try {
-    return yield* reread(node, claims);
+    return yield* new Reread(node, claims, age).run();
   } finally {
     node.state.rereading--;
+    age.close();
   }
 }
 
-function* reread(node: Node, claims: boolean): Job<ResyncReport> {
-  const { replica } = node;
-  const flow = new Flow();
-  let created = 0;
-  let updated = 0;
-  const { internalFull } = replica.counters.cache;
-  replica.internal.beginPass();
-  const read = yield* eachKernelFlow(flow, "reading the kernel", (nowMs) => {
-    const entry = replica.kernelEntry(flow, nowMs, claims);
-    if (entry === "created") created++;
-    else if (entry === "updated") updated++;
-  });
-  if (!read.ok) return refuse({ error: read.error });
-  if (replica.counters.cache.internalFull === internalFull) replica.kernelRead();
-  const removed = yield* removeDead(node, flow);
-  if (!removed.ok) return refuse({ error: removed.error });
-  if (node.config.sync.expectations) {
-    const reread = yield* resyncExpectations(node.replica.expectations);
-    if (!reread.ok) return refuse({ error: explain(reread.error) });
-  }
-  return succeed({ read: read.value, created, updated, removed: removed.value });
-}
+class Reread {
+  readonly #node: Node;
+  readonly #claims: boolean;
+  readonly #age: DumpAge;
+  readonly #flow = new Flow();
+  #created = 0;
+  #updated = 0;
+  #removed = 0;
+  /** Why the kernel could not be asked. */
+  #errno = 0;
 
-function* removeDead(node: Node, flow: Flow): Generator<Slice, Result<number>, void> {
-  const { lookup, replica } = node;
-  const { internal } = replica;
-  const slots: number[] = [];
-  let removed = 0;
-  for (let slot = internal.nextUnseen(0); slot >= 0; ) {
-    slots.length = 0;
-    for (; slot >= 0 && lookup.hasRoom(); slot = internal.nextUnseen(slot + 1)) {
-      internal.read(slot, flow, monotonicMs());
-      lookup.add(flow);
-      slots.push(slot);
+  constructor(node: Node, claims: boolean, age: DumpAge) {
+    this.#node = node;
+    this.#claims = claims;
+    this.#age = age;
+  }
+
+  *run(): Job<ResyncReport> {
+    const { replica, config } = this.#node;
+    const { internalFull } = replica.counters.cache;
+    replica.internal.beginPass();
+    const read = yield* this.#readTable();
+    if (!read.ok) return refuse({ error: read.error });
+    if (replica.counters.cache.internalFull === internalFull) replica.kernelRead();
+    const unseen = yield* this.#askForUnseen();
+    if (!unseen.ok) return refuse({ error: unseen.error });
+    if (config.sync.expectations) {
+      const reread = yield* resyncExpectations(replica.expectations);
+      if (!reread.ok) return refuse({ error: explain(reread.error) });
     }
+    return succeed({ read: read.value, created: this.#created, updated: this.#updated, removed: this.#removed });
+  }
+
+  *#readTable(): Generator<Slice, Result<number>, void> {
+    const visit = (nowMs: number): void => this.#visit(nowMs);
+    const dump = eachKernelFlow(this.#flow, "reading the kernel", visit, this.#age);
+    try {
+      for (;;) {
+        const step = dump.next();
+        this.#ask();
+        if (this.#errno !== 0) return this.#cannotAsk();
+        if (step.done) return step.value;
+        yield step.value;
+      }
+    } finally {
+      dump.return(refuse("given up"));
+    }
+  }
+
+  #visit(nowMs: number): void {
+    if (!this.#age.isDoubtful(this.#flow.words)) {
+      this.#take(this.#flow, nowMs);
+      return;
+    }
+    const { lookup } = this.#node;
+    if (!lookup.hasRoom()) this.#ask();
+    lookup.add(this.#flow);
+  }
+
+  #take(flow: Flow, nowMs: number): void {
+    const entry = this.#node.replica.kernelEntry(flow, nowMs, this.#claims);
+    if (entry === "created") this.#created++;
+    else if (entry === "updated") this.#updated++;
+  }
+
+  *#askForUnseen(): Generator<Slice, Result<void>, void> {
+    const { lookup, replica } = this.#node;
+    const { internal } = replica;
+    for (let slot = internal.nextUnseen(0); slot >= 0; ) {
+      for (; slot >= 0 && lookup.hasRoom(); slot = internal.nextUnseen(slot + 1)) {
+        internal.read(slot, this.#flow, monotonicMs());
+        lookup.add(this.#flow);
+      }
+      this.#ask();
+      if (this.#errno !== 0) return this.#cannotAsk();
+      yield 0;
+    }
+    return succeed(undefined);
+  }
+
+  /** What the kernel answers is as it is now, and newer than every event that was worked off. */
+  #ask(): void {
+    const { lookup, replica } = this.#node;
+    const { internal } = replica;
     const failure = lookup.ask();
-    if (failure < 0) return refuse(`the kernel cannot be asked for flows: ${errnoName(-failure)}`);
-    for (let i = 0; i < slots.length; i++) {
-      if (lookup.found(i) !== undefined) continue;
-      replica.ended(slots[i]);
-      removed++;
+    if (failure < 0) {
+      this.#errno = -failure;
+      return;
     }
-    yield 0;
+    const nowMs = monotonicMs();
+    for (let i = 0; i < lookup.asked; i++) {
+      const found = lookup.found(i);
+      if (found !== undefined) {
+        this.#take(found, nowMs);
+        continue;
+      }
+      const slot = internal.find(lookup.wanted(i));
+      if (slot < 0 || internal.lifeOf(slot) === DEAD) continue;
+      replica.ended(slot);
+      this.#removed++;
+    }
   }
-  return succeed(removed);
+
+  #cannotAsk(): Result<never> {
+    return refuse(`the kernel cannot be asked for flows: ${errnoName(this.#errno)}`);
+  }
 }

@@ -1,6 +1,7 @@
 /** Goes through the kernel's table a slice at a time. */
 
 import { errnoName } from "../../../ffi/errno.ts";
+import type { DumpAge } from "../../cache/recent-events.ts";
 import type { Flow } from "../../flow/flow.ts";
 import { DUMP_DONE, DUMP_FAILED, DUMP_FLOW, KernelDump } from "../../kernel/dump.ts";
 import { explain } from "../../kernel/kernel-error.ts";
@@ -13,15 +14,21 @@ const ATTEMPTS = 5;
 /** The clock is looked at once in this many flows. */
 const FLOWS_PER_LOOK = 64;
 
-/** Calls `visit` for each entry, at least once, with the time of the slice's beginning or later; how many there were. */
+/**
+ * Calls `visit` for each entry, at least once, with the time of the slice's beginning or later; how many there were.
+ * `age` then knows how old that entry is.
+ */
 export function* eachKernelFlow(
   flow: Flow,
   what: string,
   visit: (nowMs: number) => void,
+  age?: DumpAge,
 ): Generator<Slice, Result<number>, void> {
   const dump = new KernelDump();
+  dump.onPortion = () => age?.received();
   try {
     for (let attempt = 1; ; attempt++) {
+      age?.started();
       const started = dump.start();
       if (!started.ok) return refuse(explain(started.error));
       const read = yield* readDump(dump, flow, what, visit);
