@@ -155,7 +155,7 @@ export const MUTANTS: readonly Mutant[] = [
     file: "sync/bulk.ts",
     text: '    this.#phase = "sending";\n    this.#cursor = 0;',
     becomes: '    if (this.#phase !== "sending") this.#cursor = 0;\n    this.#phase = "sending";',
-    seeds: [147],
+    seeds: [484, 605],
     breaks: ["converges", "answered"],
   },
   {
@@ -298,6 +298,23 @@ export const MUTANTS: readonly Mutant[] = [
     text: "if (table[at + AT_RARE] !== 0) this.#rare.give(table[at + AT_RARE] - 1);",
     becomes: "",
     seeds: [1, 2],
+    breaks: ["converges", "newer-stays"],
+  },
+  // A reread of the kernel's table.
+  {
+    fault: "an entry of a dump counts as made when it was received",
+    file: "cache/recent-events.ts",
+    text: "    this.#made = this.#nextMade;\n    this.#nextMade",
+    becomes: "    this.#made = this.#events.now;\n    this.#nextMade",
+    seeds: [18, 162],
+    breaks: ["converges", "newer-stays"],
+  },
+  {
+    fault: "an entry of a dump is laid over what a newer event said",
+    file: "replica.ts",
+    text: "    this.recentEvents.note(flow.words);\n",
+    becomes: "",
+    seeds: [18, 21],
     breaks: ["converges", "newer-stays"],
   },
   // The handshake of a sealed link.

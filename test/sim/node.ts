@@ -313,21 +313,37 @@ export class Node implements Keys {
     this.readMs = NEVER;
   }
 
-  /** Reads the kernel's table, which changes meanwhile, then asks for each flow that it did not show: work/resync.ts. */
+  /**
+   * Reads the kernel's table, which changes meanwhile, in portions of which each is made when the one before is received; what
+   * is older than an event, and what the dump did not show, is asked for by name: work/resync.ts.
+   */
   *#resync(claims: boolean, done: () => void): Generator<undefined, void> {
     const replica = this.replica as Replica;
     const { internal } = replica;
     const { flows } = this.kernel;
     const { internalFull } = replica.counters.cache;
+    const age = replica.recentEvents.read();
     internal.beginPass();
+    const ids = [...flows.keys()];
+    let made = this.#portion(ids);
     let left = FLOWS_PER_SLICE;
-    for (const id of [...flows.keys()]) {
-      const entry = flows.get(id);
-      if (entry !== undefined) replica.kernelEntry(entry, this.#clock.nowMs, claims);
-      if (--left > 0) continue;
+    while (made.length + ids.length > 0) {
+      const portion = made;
+      left -= portion.length;
+      age.received();
+      made = this.#portion(ids);
+      for (const shown of portion) {
+        const isDoubtful = age.isDoubtful(shown.words);
+        const entry = isDoubtful ? flows.get(idOf(shown.words)) : shown;
+        if (entry !== undefined) replica.kernelEntry(entry, this.#clock.nowMs, claims);
+        const slot = entry === undefined ? internal.find(shown) : -1;
+        if (slot >= 0) replica.ended(slot);
+      }
+      if (left > 0) continue;
       yield undefined;
       left = FLOWS_PER_SLICE;
     }
+    age.close();
     if (replica.counters.cache.internalFull === internalFull) replica.kernelRead();
     for (let slot = internal.nextUnseen(0); slot >= 0; slot = internal.nextUnseen(slot + 1)) {
       internal.read(slot, this.#flow, this.#clock.nowMs);
@@ -338,6 +354,19 @@ export class Node implements Keys {
     }
     if (--this.#reads === 0) this.readMs = this.#clock.nowMs;
     done();
+  }
+
+  /** What the kernel's table has now of the next flows. */
+  #portion(ids: number[]): Flow[] {
+    const shown = [];
+    for (const id of ids.splice(0, FLOWS_PER_SLICE)) {
+      const flow = this.kernel.flows.get(id);
+      if (flow === undefined) continue;
+      const copy = new Flow();
+      copy.copyFrom(flow);
+      shown.push(copy);
+    }
+    return shown;
   }
 
   *#takeOver(done: () => void): Generator<undefined, void> {
