@@ -62,7 +62,7 @@ describe.each([
   [tomlTarget, 5_000, [/^fine$/, /unknown key/, /is missing/, /: line , column : /, /whole number/]],
   [commandLineTarget, 5_000, [/refused/, /role,instance,priority/, /notify 1/, /flush 2/, /config/]],
 ])("$name", (target, count, told) => {
-  test(`${count} cases hold, and the second half of them takes no more memory`, async () => {
+  test(`every case holds, and the second half of them takes no more memory (${count} cases)`, async () => {
     await cases(target, 1_000_000, count / 20);
     const outcomes = await cases(target, 1, count / 2);
     const before = memory();

@@ -14,7 +14,7 @@ test(
     await using lab = await Lab.create();
     const outcome = await soak(lab, {
       ...{ minutes: 0.6, seed: SEED, gapMs: 300, sampleMs: 250, noiseBytes: 32_000_000, say: () => {} },
-      load: { alive: 1_000, perSecond: 400, sealed: false },
+      load: { alive: 1_000, perSecond: 400, sealed: true },
     });
     expect(outcome.complaints).toEqual([]);
     expect(outcome.incidents.length).toBeGreaterThan(5);
