@@ -112,6 +112,17 @@ function encodeTcp(to: MessageWriter, words: Uint32Array): void {
   to.unnest(outer);
 }
 
+/** Nothing of a TCP flow but that its sequence numbers may be anywhere, as of every flow that is committed. */
+export function encodeLiberal(to: MessageWriter): void {
+  const flags = (IP_CT_TCP_FLAG_BE_LIBERAL << 8) | IP_CT_TCP_FLAG_BE_LIBERAL;
+  const outer = to.nest(cta.CTA_PROTOINFO);
+  const tcp = to.nest(cta.CTA_PROTOINFO_TCP);
+  to.u16(cta.CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, flags);
+  to.u16(cta.CTA_PROTOINFO_TCP_FLAGS_REPLY, flags);
+  to.unnest(tcp);
+  to.unnest(outer);
+}
+
 /** The kernel refuses a state without both tags: 0 means that a tag is not known yet. */
 function encodeSctp(to: MessageWriter, words: Uint32Array): void {
   const outer = to.nest(cta.CTA_PROTOINFO);

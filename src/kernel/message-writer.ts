@@ -114,6 +114,26 @@ export class MessageWriter {
       view.setUint8(at + ATTRIBUTE_HEADER_BYTES + i, text.charCodeAt(i) & 0x7f);
   }
 
+  u64(type: number, value: number): void {
+    const { view, at } = this;
+    view.setUint16(at, 12, true);
+    view.setUint16(at + 2, type, true);
+    view.setUint32(at + 4, Math.floor(value / 2 ** 32));
+    view.setUint32(at + 8, value >>> 0);
+    this.at = at + 12;
+  }
+
+  /** Bytes as they are. */
+  raw(type: number, bytes: ArrayLike<number>): void {
+    const { view, at } = this;
+    const lengthBytes = ATTRIBUTE_HEADER_BYTES + bytes.length;
+    view.setUint16(at, lengthBytes, true);
+    view.setUint16(at + 2, type, true);
+    this.bytes.set(bytes, at + ATTRIBUTE_HEADER_BYTES);
+    this.at = at + align4(lengthBytes);
+    this.bytes.fill(0, at + lengthBytes, this.at);
+  }
+
   clear(): void {
     this.at = 0;
   }

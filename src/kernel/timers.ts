@@ -1,5 +1,6 @@
 /**
- * Changes the remaining timeouts of flows that stand in the kernel, many by one `sendto`, and nothing else of them.
+ * Changes the remaining timeouts of flows that stand in the kernel, or how strictly their windows are checked, many by one
+ * `sendto`, and nothing else of them.
  *
  * The kernel raises an update event of our port id for each. ENOENT: the flow is gone; EPERM: its timeout is fixed
  * (IPS_FIXED_TIMEOUT). Whether a timer gets shorter is the caller's to see: the kernel sets what it is told.
@@ -7,6 +8,7 @@
 import type { Flow } from "../flow/flow.ts";
 import { type Result, succeed } from "../result.ts";
 import { CT_NEW, CTA_TIMEOUT } from "./ctnetlink-attributes.ts";
+import { encodeLiberal } from "./encode-conntrack.ts";
 import { FlowRequests } from "./flow-requests.ts";
 import type { KernelError } from "./kernel-error.ts";
 import { RequestBatch } from "./request-batch.ts";
@@ -20,6 +22,13 @@ export class KernelTimers extends FlowRequests {
   add(flow: Flow, tag: number, timeoutSeconds: number): void {
     this.begin(flow, tag, CT_NEW, 0);
     this.batch.writer.u32(CTA_TIMEOUT, timeoutSeconds);
+    this.batch.end();
+  }
+
+  /** Of a TCP flow: its window is checked no more. */
+  addLiberal(flow: Flow, tag: number): void {
+    this.begin(flow, tag, CT_NEW, 0);
+    encodeLiberal(this.batch.writer);
     this.batch.end();
   }
 }
