@@ -55,6 +55,7 @@ describe("docs/configuration.md", async () => {
     ["netlink.buffer_max_bytes", limits.NETLINK_BUFFER_MAX_BYTES],
     ["netlink.gather_ms", limits.NETLINK_GATHER_MS],
     ["recorder.size_bytes", limits.RECORDER_SIZE_BYTES],
+    ["gate.watchdog_seconds", limits.GATE_WATCHDOG_SECONDS],
     ["daemon.realtime_priority", limits.REALTIME_PRIORITY],
   ])("gives the bounds of %s", (key, { min, max }) => {
     expect(written.find(([name]) => bare(name) === key)?.[2]).toBe(`${min} to ${max}`);

@@ -29,7 +29,7 @@ master  commits the external cache to the kernel, empties it, rereads the kernel
 backup  shortens the kernel's timers and asks the peer for everything
 fault   shortens the kernel's timers; so does stop
 
-Returns when the work is done. Saying the same role twice does no harm.`,
+Returns when the work is done. The same role said twice, by this or another way, is worked on once.`,
   },
   args,
   async run(context) {

@@ -30,7 +30,9 @@ export default defineCommand({
     const response = await read(context.args, "status");
     if (!response.ok) return fail(`ctsync status: ${response.error}`);
     const text = await response.value.text();
-    console.log(json ? text.trimEnd() : statusScreen(JSON.parse(text) as StatusReport));
+    const status = JSON.parse(text) as StatusReport;
+    console.log(json ? text.trimEnd() : statusScreen(status));
+    if (status.splitBrain) fail("ctsync status: split brain: this node and its peer are both master");
   },
 });
 

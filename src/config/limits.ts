@@ -45,3 +45,6 @@ export const RECORDER_SIZE_BYTES: Limit = { min: 65_536, max: 67_108_864, standa
 /** How long an event may wait until others have gathered, once there are many; 0: each is read as it comes. */
 export const NETLINK_GATHER_MS: Limit = { min: 0, max: 100, standard: 2 };
 export const LINK_BUFFER_BYTES: Limit = { min: 65_536, max: SOCKET_BUFFER_MAX_BYTES, standard: 8_388_608 };
+
+/** How long the takeover gate stays shut at most: after a takeover has begun, and after the daemon has stopped answering. */
+export const GATE_WATCHDOG_SECONDS: Limit = { min: 1, max: 300, standard: 10 };

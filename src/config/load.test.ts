@@ -42,6 +42,8 @@ test("three settings suffice for a pair, the rest has defaults", () => {
       },
     ],
     filter: { ignoreAddresses: [] },
+    gate: { mode: "auto", watchdogSeconds: 10, interfaces: [] },
+    keepalived: { notifyFifo: "", instance: "", virtualAddresses: [], takeoverByAddress: true },
     control: { socket: "/run/ctsync/ctsync.sock" },
     netlink: { bufferBytes: 16_777_216, bufferMaxBytes: 134_217_728, gatherMs: 2 },
     recorder: { path: "/var/lib/ctsync/timeline.ring", sizeBytes: 1_048_576 },
@@ -202,7 +204,7 @@ test.each([
   ],
   [
     `"a key" = 1\n${SHORTEST}`,
-    'ctsync.toml: "a key": unknown key, known here: sync, link, filter, control, netlink, recorder, daemon, log (found 1)',
+    'ctsync.toml: "a key": unknown key, known here: sync, link, filter, gate, keepalived, control, netlink, recorder, daemon, log (found 1)',
   ],
   [`${SHORTEST}mode = ftfw`, 'ctsync.toml: line 5, column 8: Strings must be quoted: "ftfw"'],
 ])("the one mistake of %j", (text, mistake) => {

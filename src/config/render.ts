@@ -25,6 +25,17 @@ export function renderConfig(config: Config): string {
       send_buffer_bytes: link.sendBufferBytes,
     })),
     filter: { ignore_addresses: config.filter.ignoreAddresses.map((cidr) => cidr.text) },
+    gate: {
+      mode: config.gate.mode,
+      watchdog_seconds: config.gate.watchdogSeconds,
+      interfaces: config.gate.interfaces,
+    },
+    keepalived: {
+      notify_fifo: config.keepalived.notifyFifo,
+      instance: config.keepalived.instance,
+      virtual_addresses: config.keepalived.virtualAddresses.map(({ text }) => text),
+      takeover_by_address: config.keepalived.takeoverByAddress,
+    },
     control: { socket: config.control.socket },
     netlink: {
       buffer_bytes: netlink.bufferBytes,

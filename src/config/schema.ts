@@ -192,6 +192,48 @@ function zoneIsInterface<K extends "local" | "peer">(key: K) {
     found[key].zone === undefined || found[key].zone === found.interface;
 }
 
+const gate = v.pipe(
+  table({
+    mode: v.optional(v.picklist(["off", "on", "auto"], 'expected "off", "on" or "auto"'), "auto"),
+    watchdog_seconds: wholeNumber(limits.GATE_WATCHDOG_SECONDS),
+    interfaces: v.optional(v.array(interfaceName, "expected a list of interface names in brackets"), []),
+  }),
+  v.transform((found) => ({
+    mode: found.mode,
+    watchdogSeconds: found.watchdog_seconds,
+    interfaces: found.interfaces,
+  })),
+);
+
+const virtualAddress = parsedText<Address>('expected an address in quotes, such as "203.0.113.1"', (text) => {
+  const parsed = parseAddress(text);
+  if (!parsed.ok || parsed.value.zone === undefined) return parsed;
+  return { error: "leave out the % and what follows" };
+});
+
+const fifoPath = v.pipe(
+  v.string("expected a path in quotes"),
+  v.check(
+    (path) => path === "" || (path.startsWith("/") && !path.endsWith("/") && !path.includes("\0")),
+    "expected an absolute path",
+  ),
+);
+
+const keepalived = v.pipe(
+  table({
+    notify_fifo: v.optional(fifoPath, ""),
+    instance: v.optional(v.string('expected a name in quotes, such as "FIREWALL"'), ""),
+    virtual_addresses: v.optional(v.array(virtualAddress, "expected a list of addresses in brackets"), []),
+    takeover_by_address: v.optional(v.boolean("expected true or false"), true),
+  }),
+  v.transform((found) => ({
+    notifyFifo: found.notify_fifo,
+    instance: found.instance,
+    virtualAddresses: found.virtual_addresses,
+    takeoverByAddress: found.takeover_by_address,
+  })),
+);
+
 const ONE_LINK = "exactly one link is available: write one [[link]] with interface, local and peer";
 
 /** The document as a whole. Tables that are left out have all their defaults. */
@@ -214,6 +256,8 @@ export const ConfigSchema = v.pipe(
         ),
         {},
       ),
+      gate: v.optional(gate, {}),
+      keepalived: v.optional(keepalived, {}),
       control: v.optional(table({ socket: v.optional(socketPath, DEFAULT_SOCKET_PATH) }), {}),
       netlink: v.optional(netlink, {}),
       recorder: v.optional(
@@ -249,6 +293,8 @@ export const ConfigSchema = v.pipe(
     sync: found.sync,
     links: found.link,
     filter: found.filter,
+    gate: found.gate,
+    keepalived: found.keepalived,
     control: { socket: found.control.socket },
     netlink: found.netlink,
     recorder: found.recorder,

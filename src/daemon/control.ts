@@ -17,17 +17,18 @@ import type {
   ReadyReport,
   Replies,
 } from "../report.ts";
+import type { Result } from "../result.ts";
 import { monotonicMs } from "./clock.ts";
 import { dumpStream, expectationLines, externalWords, flowLines, type Lines } from "./dump.ts";
-import type { Job } from "./jobs.ts";
+import type { Failure, Job } from "./jobs.ts";
 import type { Node } from "./node.ts";
 import { readiness } from "./readiness.ts";
+import type { Roles } from "./roles.ts";
 import { statusReport } from "./status.ts";
 import { commitAlone } from "./work/commit.ts";
 import { flush } from "./work/flush.ts";
 import { handover } from "./work/handover.ts";
 import { resetTimers } from "./work/kernel-table.ts";
-import { notify } from "./work/notify.ts";
 import { bulk, request } from "./work/peers.ts";
 import { rekey } from "./work/rekey.ts";
 import { resync } from "./work/resync.ts";
@@ -43,13 +44,17 @@ const DUMP_TYPES = { text: "text/plain", json: "application/x-ndjson", words: "a
 /** Progress is told no more often. */
 const PROGRESS_MS = 50;
 
+type Worked = Result<Replies[CommandName], Failure<Replies[CommandName]>>;
+
 export class Control {
   readonly #node: Node;
+  readonly #roles: Roles;
   readonly #server: Bun.Server<undefined>;
   #clients = 0;
 
-  constructor(node: Node, socketPath: string) {
+  constructor(node: Node, roles: Roles, socketPath: string) {
     this.#node = node;
+    this.#roles = roles;
     const before = process.umask(0o177);
     try {
       this.#server = Bun.serve({
@@ -80,7 +85,7 @@ export class Control {
     if (url === null) return refusal(400, "the address asked for is no URL");
     const [, version, command] = url.pathname.split("/");
     if (version !== "v1" || command === undefined) return refusal(404, `there is no ${url.pathname}`);
-    if (incoming.method === "GET" && command === "status") return Response.json(statusReport(this.#node));
+    if (incoming.method === "GET" && command === "status") return Response.json(statusReport(this.#node, this.#roles));
     if (incoming.method === "GET" && command === "ready")
       return Response.json(readiness(this.#node, monotonicMs()) satisfies ReadyReport);
     if (incoming.method === "GET" && command === "dump") {
@@ -91,8 +96,14 @@ export class Control {
     const body = await bodyOf(incoming);
     if (body === undefined) return refusal(400, "the body is no JSON object");
     patiently();
+    if (command === "notify") {
+      const role = ROLES.find((known) => known === (body as Partial<Orders["notify"]>).role);
+      if (role === undefined) return refusal(400, `role is one of ${ROLES.join(", ")}`);
+      return this.#work(command, (progress) => this.#roles.say("notify", role, progress));
+    }
     const job = this.#jobFor(command, body);
-    return typeof job === "string" ? refusal(400, job) : this.#work(command as CommandName, job);
+    if (typeof job === "string") return refusal(400, job);
+    return this.#work(command as CommandName, (progress) => this.#node.jobs.add(job, progress));
   }
 
   #dump(query: URLSearchParams): Response {
@@ -140,10 +151,6 @@ export class Control {
         const what = FLUSH_TARGETS.find((target) => target === (body as Partial<Orders["flush"]>).what);
         return what === undefined ? `what is one of ${FLUSH_TARGETS.join(", ")}` : flush(node, what);
       }
-      case "notify": {
-        const role = ROLES.find((known) => known === (body as Partial<Orders["notify"]>).role);
-        return role === undefined ? `role is one of ${ROLES.join(", ")}` : notify(node, role);
-      }
       case "rekey": {
         const { keys, force } = body as Partial<Orders["rekey"]>;
         return typeof keys === "string" ? rekey(node, keys, force === true) : "keys is the text of a key file";
@@ -162,7 +169,8 @@ export class Control {
     }
   }
 
-  #work(command: CommandName, job: Job<Replies[CommandName]>): Response {
+  /** `start` begins the work that was asked for, and is told whom to tell how far it is. */
+  #work(command: CommandName, start: (progress: (line: ProgressLine) => void) => Promise<Worked>): Response {
     this.#count(command);
     this.#clients++;
     const encoder = new TextEncoder();
@@ -180,7 +188,7 @@ export class Control {
           tell(line);
         };
         try {
-          const result = await this.#node.jobs.add(job, tellProgress);
+          const result = await start(tellProgress);
           tell(result.ok ? result : { ok: false, ...result.error });
         } catch (error) {
           this.#node.log.error(`internal error in ${command}: ${error instanceof Error ? error.stack : error}`);

@@ -16,6 +16,7 @@ import { Gather } from "./gather.ts";
 import type { Link } from "./link.ts";
 import type { Node } from "./node.ts";
 import { Portion } from "./portion.ts";
+import type { Roles } from "./roles.ts";
 import type { Systemd } from "./systemd.ts";
 import { answerPreparations } from "./work/handover.ts";
 import { TranslatedMasters } from "./work/translated-masters.ts";
@@ -38,6 +39,7 @@ const EVENTS = 1;
 const BUN = 2;
 const ADDRESSES = 3;
 const EXPECTATIONS = 4;
+const FIFO = 5;
 /** Tags of links are this and more. */
 const LINK = 16;
 
@@ -45,6 +47,7 @@ export interface LoopParts {
   readonly node: Node;
   readonly addresses: AddressWatch;
   readonly systemd: Systemd;
+  readonly roles: Roles;
   /** Own addresses or links changed. */
   readonly addressesChanged: () => void;
   /** The kernel dropped events. */
@@ -92,6 +95,7 @@ export class Loop {
     this.#watch(parts.addresses.fd, ADDRESSES, EPOLLIN);
     const { expectationEvents } = parts.node;
     if (expectationEvents !== undefined) this.#watch(expectationEvents.fd, EXPECTATIONS, EPOLLIN);
+    if (parts.roles.fifo !== undefined) this.#watch(parts.roles.fifo.fd, FIFO, EPOLLIN);
     if (this.#bunFd >= 0) this.#watch(this.#bunFd, BUN, EPOLLIN);
   }
 
@@ -130,6 +134,7 @@ export class Loop {
       else if (tag === BUN) bun = true;
       else if (tag === LINK) this.#linksReady = true;
       else if (tag === EXPECTATIONS) this.#expectationsReady = true;
+      else if (tag === FIFO) this.#parts.roles.readFifo(monotonicMs());
       else if (tag === ADDRESSES && this.#parts.addresses.changed()) {
         this.#parts.addressesChanged();
         this.#tendLinks(monotonicMs());
@@ -151,6 +156,7 @@ export class Loop {
     if (links.every((link) => this.#isMute(link))) replicaMs = Math.max(replicaMs, nowMs + MUTE_MS);
     dueMs = Math.min(dueMs, this.#node.watch.dueMs, this.#node.flight.dueMs);
     dueMs = Math.min(dueMs, jobs.dueMs, replicaMs, this.#parts.systemd.dueMs);
+    dueMs = Math.min(dueMs, this.#parts.roles.dueMs);
     return Math.max(0, dueMs - nowMs);
   }
 
@@ -172,6 +178,7 @@ export class Loop {
       for (let peer = 0; peer < links.length; peer++) this.#datagrams(links[peer], peer, nowMs);
     }
     nowMs = monotonicMs();
+    this.#parts.roles.tick(nowMs);
     jobs.turn(nowMs);
     replica.tick(nowMs);
     if (replica.ownership.wantsReading) this.#parts.readingWanted();

@@ -12,10 +12,12 @@ import type { Replica } from "../replica.ts";
 import type { AuditReport, CommitReport, Role, RoleChangeReport } from "../report.ts";
 import type { FlightRecorder } from "./flight-recorder.ts";
 import type { FlightWatch } from "./flight-watch.ts";
+import type { Gate } from "./gate.ts";
 import type { Jobs } from "./jobs.ts";
 import type { Link } from "./link.ts";
 import type { Log } from "./log.ts";
 import type { Pauses } from "./pauses.ts";
+import type { VirtualAddress } from "./virtual-addresses.ts";
 
 export interface Node {
   readonly config: Config;
@@ -33,6 +35,9 @@ export interface Node {
   readonly timers: KernelTimers;
   readonly lookup: KernelLookup;
   readonly links: readonly Link[];
+  readonly gate: Gate;
+  /** The addresses that keepalived moves, as far as the configuration knows them. */
+  readonly virtual: readonly VirtualAddress[];
   readonly jobs: Jobs;
   readonly pauses: Pauses;
   readonly audit: Audit;

@@ -11,7 +11,7 @@ import { EXPECTATIONS_MAX } from "../config/limits.ts";
 import type { LinkKeys } from "../config/link-key.ts";
 import type { Config } from "../config/load.ts";
 import { AddressFilter, type Network } from "../filter/address-filter.ts";
-import { AddressWatch, ownAddresses } from "../kernel/addresses.ts";
+import { AddressWatch, type OwnAddress, ownAddresses } from "../kernel/addresses.ts";
 import { KernelCommit } from "../kernel/commit.ts";
 import { KernelDelete } from "../kernel/delete.ts";
 import { KernelEvents } from "../kernel/events.ts";
@@ -29,6 +29,7 @@ import { monotonicMs } from "./clock.ts";
 import { Control } from "./control.ts";
 import { FlightRecorder } from "./flight-recorder.ts";
 import { FlightWatch } from "./flight-watch.ts";
+import { Gate } from "./gate.ts";
 import { claimInstance } from "./instance.ts";
 import { Jobs } from "./jobs.ts";
 import { Link } from "./link.ts";
@@ -38,6 +39,7 @@ import type { Node } from "./node.ts";
 import { Pauses } from "./pauses.ts";
 import { shedPrivileges } from "./privileges.ts";
 import { rehearse } from "./rehearsal.ts";
+import { Roles } from "./roles.ts";
 import { Systemd } from "./systemd.ts";
 import { audit, newAudit } from "./work/audit.ts";
 import { resync } from "./work/resync.ts";
@@ -109,9 +111,10 @@ function setPriority(priority: number, log: Log): boolean {
 async function serve(node: Node, addresses: AddressWatch): Promise<number> {
   const { config, log, state } = node;
   const systemd = new Systemd(process.env);
+  const roles = new Roles(node);
   let control: Control;
   try {
-    control = new Control(node, config.control.socket);
+    control = new Control(node, roles, config.control.socket);
   } catch (error) {
     log.error(`cannot listen on ${config.control.socket}: ${error instanceof Error ? error.message : error}`);
     return 1;
@@ -131,14 +134,18 @@ async function serve(node: Node, addresses: AddressWatch): Promise<number> {
     node,
     addresses,
     systemd,
-    addressesChanged: () => updateOwnAddresses(node),
+    roles,
+    addressesChanged: () => roles.addresses(updateOwnAddresses(node)),
     overrun: () => repair(node),
     readingWanted: () => readWanted(node),
     clients: () => control.busy,
   });
   readKernel(node, systemd);
+  roles.begin(updateOwnAddresses(node), monotonicMs());
   await loop.run();
   systemd.stopping();
+  node.gate.close();
+  roles.close();
   for (const link of node.links) link.close();
   node.flight.note("stop");
   await Promise.all([control.stop(), node.flight.close()]);
@@ -169,7 +176,8 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
   const deaf = events.value.ignorePortIds([commit.value.portId, timers.value.portId]);
   if (!deaf.ok) return deaf;
 
-  const filter = new AddressFilter(config.filter.ignoreAddresses);
+  const virtual = config.keepalived.virtualAddresses;
+  const filter = new AddressFilter([...config.filter.ignoreAddresses, ...virtual.map(whole)]);
   const node: Node = {
     config,
     log,
@@ -184,6 +192,8 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
     timers: timers.value,
     lookup: lookup.value,
     links: config.links.map((link, i) => new Link(link, keys[i], log)),
+    gate: new Gate(config, virtual, log),
+    virtual,
     jobs: new Jobs(),
     pauses: new Pauses(),
     audit: newAudit(),
@@ -212,7 +222,6 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
     },
   };
   const watch = new FlightWatch(node);
-  updateOwnAddresses(node);
   return { ok: true, value: node };
 }
 
@@ -236,21 +245,23 @@ function makeReplica(config: Config, filter: AddressFilter): Replica {
   });
 }
 
-/** The machine's addresses and both ends of each link are the firewall's own affair. */
-function updateOwnAddresses(node: Node): void {
+const whole = ({ family, words }: Pick<Network, "family" | "words">): Network => ({
+  family,
+  words,
+  prefixBits: family === 4 ? 32 : 128,
+});
+
+/** The machine's addresses and both ends of each link are the firewall's own affair. Those of the machine. */
+function updateOwnAddresses(node: Node): readonly OwnAddress[] | undefined {
   const found = ownAddresses();
   if (!found.ok) {
     node.log.warning(explain(found.error));
-    return;
+    return undefined;
   }
   const ends = node.config.links.flatMap(({ local, peer }) => [local, peer]);
-  const whole = ({ family, words }: Pick<Network, "family" | "words">): Network => ({
-    family,
-    words,
-    prefixBits: family === 4 ? 32 : 128,
-  });
   node.watch.addresses(found.value);
   node.filter.setOwn([...found.value, ...ends].map(whole));
+  return found.value;
 }
 
 /** The first reading of the kernel's table; then systemd hears that we are ready, and the peer is asked for all it has. */

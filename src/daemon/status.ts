@@ -5,13 +5,15 @@ import { monotonicMs } from "./clock.ts";
 import { DIRTY } from "./dirty.ts";
 import type { Node } from "./node.ts";
 import { readiness } from "./readiness.ts";
+import type { Roles } from "./roles.ts";
 
-export function statusReport(node: Node): StatusReport {
+export function statusReport(node: Node, roles: Roles): StatusReport {
   const { replica, events, state } = node;
   const nowMs = monotonicMs();
   const { lastRoleChange: change, lastCommit } = state;
   const secondsAgo = (atMs: number): number => Math.floor((nowMs - atMs) / 1_000);
   const { ready, reason } = readiness(node, nowMs);
+  const splitMs = roles.splitMs(nowMs);
   return {
     version: VERSION,
     pid: process.pid,
@@ -52,6 +54,9 @@ export function statusReport(node: Node): StatusReport {
           },
     lastCommit: lastCommit === null ? null : { ...lastCommit.report, secondsAgo: secondsAgo(lastCommit.atMs) },
     recorder: node.flight.report(),
+    keepalived: roles.report(),
+    gate: node.gate.report(),
+    splitBrain: splitMs === null ? null : { seconds: Math.floor(splitMs / 1_000) },
     requests: state.requests,
     counters: counters(node),
   };

@@ -25,6 +25,8 @@ export interface LabConfig {
   readonly link?: Readonly<Record<string, string | number>>;
   readonly daemon?: Readonly<Record<string, string | number>>;
   readonly recorder?: Readonly<Record<string, string | number>>;
+  readonly gate?: Readonly<Record<string, string | number | readonly string[]>>;
+  readonly keepalived?: Readonly<Record<string, string | boolean | readonly string[]>>;
 }
 
 /** A section of the file, left out when there is nothing to say. A JSON string, number or array of them is also TOML's. */
@@ -46,6 +48,8 @@ export function writeConfig(lab: Lab, name: string, config: LabConfig): Promise<
     ...section("[netlink]", { ...config.netlink }),
     ...section("[daemon]", { ...config.daemon }),
     ...section("[recorder]", { path: join(lab.directory, `${name}.ring`), ...config.recorder }),
+    ...section("[gate]", { ...config.gate }),
+    ...section("[keepalived]", { ...config.keepalived }),
     ...section("[control]", { socket: join(lab.directory, `${name}.sock`) }),
   ];
   return lab.write(`${name}.toml`, text.join("\n"));

@@ -26,6 +26,8 @@ export interface KeepalivedSettings {
   readonly asideScript?: string | undefined;
   /** A firewall of higher priority leaves the addresses where they are. */
   readonly nopreempt?: boolean;
+  /** Path of the fifo that keepalived writes its words to. */
+  readonly notifyFifo?: string | undefined;
 }
 
 function instance(name: string, address: VirtualAddress, settings: KeepalivedSettings): string {
@@ -83,7 +85,7 @@ function configuration(settings: KeepalivedSettings): string {
   vrrp_version 3
   script_user root
   enable_script_security
-}
+${settings.notifyFifo ? `  vrrp_notify_fifo ${settings.notifyFifo}\n` : ""}}
 ${readyScript(settings)}${asideScript(settings)}vrrp_sync_group FIREWALL {
   group {
     ${names.join("\n    ")}

@@ -38,9 +38,39 @@ const STATUS: StatusReport = {
     expectations: { committed: 0, failed: 0, failures: [], orphaned: 0 },
     secondsAgo: 300,
   },
+  keepalived: {
+    fifo: null,
+    fifoWords: 0,
+    fifoSkipped: 0,
+    echoes: 0,
+    addressesHeld: 0,
+    addresses: 0,
+    doubt: null,
+    peerRole: "unknown",
+  },
+  gate: { state: "off", obstacle: null, held: 0, openedMs: null },
+  splitBrain: null,
   requests: { notify: 1, dump: 0, status: 12 },
   counters: { wire: { badVersion: 0, truncated: 2, unknownAttribute: 1 }, session: { stale: 0 } },
 };
+
+test("what is out of order about the role stands below it", () => {
+  const screen = statusScreen({
+    ...STATUS,
+    keepalived: { ...STATUS.keepalived, fifo: false, doubt: "the role is master, but none is held" },
+    gate: { state: "shut", obstacle: null, held: 1_234, openedMs: null },
+    splitBrain: { seconds: 75 },
+  });
+  expect(screen.split("\n").slice(1, 6)).toEqual([
+    "role      master, for 5 min (the change took 42 ms)",
+    "SPLIT     BRAIN: the peer has been master too for 1 min 15 s",
+    "          DOUBTFUL: the role is master, but none is held",
+    "          keepalived's notify_fifo is not there",
+    "gate      shut, 1,234 packets dropped",
+  ]);
+  const off = statusScreen({ ...STATUS, gate: { ...STATUS.gate, obstacle: "nobody knows why" } });
+  expect(off).toContain("gate      off: nobody knows why");
+});
 
 test("a healthy master", () => {
   expect(statusScreen(STATUS)).toBe(

@@ -18,6 +18,7 @@ export function statusScreen(status: StatusReport): string {
   const rows: Row[] = [
     ["ctsync", `${status.version}, pid ${status.pid}, up ${durationText(status.uptimeSeconds * 1000)}`],
     ["role", roleText(status)],
+    ...roleRows(status),
     ...missingRows(status.lastCommit),
     ["ready", `${status.ready ? "yes" : "no"}: ${status.readyReason}`],
     ["internal", `${grouped(status.internal)} of at most ${grouped(status.flowsMax)} flows`],
@@ -46,6 +47,18 @@ export function statusScreen(status: StatusReport): string {
   const requests = countedText(status.requests);
   if (requests !== "") rows.push(["requests", requests]);
   return [...aligned(rows), ...countersText(status.counters)].join("\n");
+}
+
+/** What is out of order about the role, and the gate where there is one. */
+function roleRows({ splitBrain, keepalived, gate }: StatusReport): Row[] {
+  const rows: Row[] = [];
+  if (splitBrain !== null)
+    rows.push(["SPLIT", `BRAIN: the peer has been master too for ${durationText(splitBrain.seconds * 1000)}`]);
+  if (keepalived.doubt !== null) rows.push(["", `DOUBTFUL: ${keepalived.doubt}`]);
+  if (keepalived.fifo === false) rows.push(["", "keepalived's notify_fifo is not there"]);
+  if (gate.obstacle !== null) rows.push(["gate", `off: ${gate.obstacle}`]);
+  else if (gate.state !== "off") rows.push(["gate", `${gate.state}, ${grouped(gate.held)} packets dropped`]);
+  return rows;
 }
 
 function roleText({ role, lastRoleChange }: StatusReport): string {

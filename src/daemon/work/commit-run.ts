@@ -13,6 +13,8 @@ const TCP_ESTABLISHED = 3;
 /** For flows of a peer that sends no timeouts (conntrackd with CommitTimeout): what the kernel itself starts them with. */
 const ESTABLISHED_SECONDS = 432_000;
 const OTHER_SECONDS = 120;
+/** Flows that one batch leaves out at most. */
+const PASSED_MAX = 1_000;
 
 /** What a commit needs of a node. */
 export interface Committer {
@@ -30,12 +32,15 @@ export class CommitRun {
   readonly #orphans: number[] = [];
   readonly #before: { readonly helpersLost: number; readonly labelsLost: number };
   readonly #startMs = monotonicMs();
+  readonly #missingOnly: boolean;
   #standing = 0;
   #failed = 0;
   #adopted = 0;
 
-  constructor(node: Committer) {
+  /** `missingOnly`: what the internal cache has is left as it is. */
+  constructor(node: Committer, missingOnly = false) {
     this.#node = node;
+    this.#missingOnly = missingOnly;
     this.#plan = new CommitPlan(node.replica.external);
     const { helpersLost, labelsLost } = node.commit;
     this.#before = { helpersLost, labelsLost };
@@ -47,17 +52,24 @@ export class CommitRun {
     const { commit, replica } = this.#node;
     const nowMs = monotonicMs();
     let added = 0;
-    while (commit.hasRoom()) {
+    let passed = 0;
+    while (commit.hasRoom() && passed < PASSED_MAX) {
       const slot = this.#next(nowMs);
       if (slot < 0) break;
-      if (replica.internal.count > 0 && replica.internal.find(this.#flow) >= 0) this.#standing++;
+      if (replica.internal.count > 0 && replica.internal.find(this.#flow) >= 0) {
+        if (this.#missingOnly) {
+          passed++;
+          continue;
+        }
+        this.#standing++;
+      }
       commit.add(this.#flow, slot, timeoutOf(this.#flow));
       added++;
     }
     const refused = commit.flush();
     for (let i = 0; i < refused; i++) this.#refused(commit.refusedTag(i), commit.refusedErrno(i));
     this.done += added;
-    return added > 0 || this.#orphans.length > 0;
+    return added > 0 || passed > 0 || this.#orphans.length > 0;
   }
 
   report(expectations: ExpectationsCommitReport): CommitReport {

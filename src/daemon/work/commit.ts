@@ -14,6 +14,19 @@ const MANY_FLOWS = 1_000;
 /** Commits, then reads the kernel's table: what stands in it now is ours to tell the peers of. */
 export function* commitAlone(node: Node): Job<CommitReport> {
   const result = yield* commit(node);
+  node.gate.pass("the commit is done", monotonicMs());
+  void node.jobs.addIdle(resync(node)).then((reread) => {
+    if (!reread.ok) node.log.warning(`after the commit: ${reread.error.error}`);
+  });
+  return result;
+}
+
+/**
+ * Commits what the peer announces alone: what our kernel lacks, and what the peer's kernel was the last to see move
+ * (`replica-ownership.ts`). What we announce ourselves is newer, and is never overwritten.
+ */
+export function* commitMissing(node: Node): Job<CommitReport> {
+  const result = yield* commit(node, true);
   void node.jobs.addIdle(resync(node)).then((reread) => {
     if (!reread.ok) node.log.warning(`after the commit: ${reread.error.error}`);
   });
@@ -21,8 +34,8 @@ export function* commitAlone(node: Node): Job<CommitReport> {
 }
 
 /** Whoever calls this reads the kernel's table afterwards: flows that begin meanwhile may go unreported until then. */
-export function* commit(node: Node): Job<CommitReport> {
-  const run = new CommitRun(node);
+export function* commit(node: Node, missingOnly = false): Job<CommitReport> {
+  const run = new CommitRun(node, missingOnly);
   const total = node.replica.external.count;
   const many = total >= MANY_FLOWS;
   node.flight.note("commit-begin", "", { a: total });

@@ -1,6 +1,6 @@
 /** What changes many entries of the kernel at once: emptying its table, shortening its timers. Ignored flows are left alone. */
 import { Errno } from "../../../ffi/errno.ts";
-import { Flow, HAS_TIMEOUT, TIMEOUT } from "../../flow/flow.ts";
+import { Flow, HAS_TIMEOUT, IPPROTO_TCP, TIMEOUT } from "../../flow/flow.ts";
 import type { FlushReport, ResetTimersReport, RestoreTimersReport } from "../../report.ts";
 import { refuse, succeed } from "../../result.ts";
 import { monotonicMs } from "../clock.ts";
@@ -65,6 +65,25 @@ export function* restoreTimers(node: Node): Job<RestoreTimersReport> {
   node.state.timersShortened = false;
   const value = { restored: tally.added - tally.gone - tally.failed, failed: tally.failed };
   return tally.failed === 0 ? succeed(value) : refuse({ error: `${tally.failed} timers could not be restored`, value });
+}
+
+/**
+ * Another firewall may have passed packets of the flows that stand here: their sequence numbers went on without this
+ * kernel, which would call them INVALID from now on. Their windows are checked no more, as those of committed flows.
+ */
+export function* relaxWindows(node: Node): Job<{ readonly relaxed: number }> {
+  const tally = new Tally(node.timers);
+  const flow = new Flow();
+  const read = yield* eachKernelFlow(flow, "relaxing windows", () => {
+    if (flow.l4proto !== IPPROTO_TCP || node.filter.ignores(flow.words)) return;
+    tally.makeRoom();
+    node.timers.addLiberal(flow, 0);
+    tally.added++;
+  });
+  if (!read.ok) return refuse({ error: read.error });
+  tally.flush();
+  const value = { relaxed: tally.added - tally.gone - tally.failed };
+  return tally.failed === 0 ? succeed(value) : refuse({ error: `${tally.failed} windows could not be relaxed`, value });
 }
 
 interface Requests {

@@ -13,7 +13,8 @@ import { resetTimers, restoreTimers } from "./kernel-table.ts";
 import { bulk, request } from "./peers.ts";
 import { resync } from "./resync.ts";
 
-export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
+/** `why` goes into the log. */
+export function* notify(node: Node, role: NotifyRole, why: string): Job<NotifyReport> {
   const startMs = monotonicMs();
   node.watch.spoken(role, node.state.role);
   // Primary again: the handover before is over, also when that peer comes back.
@@ -21,7 +22,7 @@ export function* notify(node: Node, role: NotifyRole): Job<NotifyReport> {
   node.state.role = role;
   node.replica.role = role;
   const word = ++node.state.words;
-  node.log.info(`keepalived says ${role}`);
+  node.log.info(why.includes(role) ? why : `${role}: ${why}`);
   const steps = yield* role === "master"
     ? toMaster(node)
     : role === "backup"
@@ -42,6 +43,7 @@ function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
   const tell = (step: NotifyStep): void => void steps.push(logged(node, "master", step));
   node.replica.external.beginTakeover();
   tell(yield* stepOf("commit", commit(node), committedText));
+  node.gate.pass("the commit is done", monotonicMs());
   tell(yield* stepOf("flush", flushCommitted(node), (done) => `${flows(done.removed)} left the external cache`));
   // Primary again before a peer took over from us, or while none is there: what we shortened is nobody else's to restore.
   if (node.state.timersShortened)

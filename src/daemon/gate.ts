@@ -1,0 +1,153 @@
+/**
+ * The takeover gate of this node: does in the kernel what the policy says, makes the table again when somebody flushed it
+ * away, and says once what stands in its way.
+ */
+import { Errno, errnoName } from "../../ffi/errno.ts";
+import type { Config } from "../config/load.ts";
+import { KernelGate } from "../kernel/gate.ts";
+import type { GateScope } from "../kernel/gate-rules.ts";
+import { explain } from "../kernel/kernel-error.ts";
+import type { GateReport } from "../report.ts";
+import { type GateAction, GatePolicy } from "./gate-policy.ts";
+import type { Log } from "./log.ts";
+import type { VirtualAddress } from "./virtual-addresses.ts";
+
+export class Gate {
+  readonly #policy: GatePolicy;
+  readonly #kernel: KernelGate | undefined;
+  readonly #log: Log;
+  readonly #watchdogSeconds: number;
+  #installed = false;
+  #obstacle: string | null = null;
+  #said = "";
+  #openedMs: number | null = null;
+
+  constructor(config: Config, virtual: readonly VirtualAddress[], log: Log) {
+    const { mode, watchdogSeconds, interfaces } = config.gate;
+    this.#log = log;
+    this.#watchdogSeconds = watchdogSeconds;
+    const obstacle =
+      mode === "off" || virtual.length > 0
+        ? null
+        : "no virtual addresses are known, so a takeover that nobody tells of could not be seen: " +
+          "write them into keepalived.virtual_addresses";
+    this.#policy = new GatePolicy(obstacle === null ? mode : "off", watchdogSeconds * 1_000);
+    if (mode === "off") return;
+    if (obstacle !== null) {
+      this.#obstacle = obstacle;
+      log[mode === "on" ? "warning" : "info"](`no takeover gate: ${obstacle}`);
+      return;
+    }
+    const opened = KernelGate.open(scopeOf(virtual, interfaces), watchdogSeconds * 1_000);
+    if (opened.ok) this.#kernel = opened.value;
+    else this.#hindered(explain(opened.error));
+  }
+
+  get dueMs(): number {
+    return this.#kernel === undefined ? Number.POSITIVE_INFINITY : this.#policy.dueMs;
+  }
+
+  guard(nowMs: number): void {
+    this.#policy.guard(nowMs);
+  }
+
+  take(nowMs: number): void {
+    this.#do(this.#policy.take(nowMs));
+  }
+
+  /** `why` completes "the gate opens: …". */
+  pass(why: string, nowMs: number): void {
+    const { phase } = this.#policy;
+    if (this.#do(this.#policy.pass()) && phase === "taking") {
+      this.#openedMs = nowMs;
+      this.#log.info(`the gate opens: ${why}; it has dropped ${packets(this.#held())}`);
+    }
+  }
+
+  tick(isLive: boolean, nowMs: number): void {
+    if (this.#kernel === undefined || nowMs < this.#policy.dueMs) return;
+    const { phase } = this.#policy;
+    this.#do(this.#policy.look(this.#held(), isLive, nowMs));
+    if (phase === "taking")
+      this.#log.warning(`the gate is open after ${this.#watchdogSeconds} s, though the takeover is not through`);
+    else if (this.#policy.gaveUp && phase === "guarding")
+      this.#log.warning(
+        "the gate opens: packets of connections that nobody knows here keep coming, though this node is not primary. " +
+          "If it routes other traffic too, name the interfaces of the virtual addresses in gate.interfaces",
+      );
+  }
+
+  report(): GateReport {
+    const installed = this.#kernel !== undefined && this.#installed;
+    const state = this.#policy.isShut && installed ? "shut" : "open";
+    return {
+      state: this.#kernel === undefined || this.#obstacle !== null ? "off" : state,
+      obstacle: this.#obstacle,
+      held: installed ? this.#held() : 0,
+      openedMs: this.#openedMs,
+    };
+  }
+
+  close(): void {
+    this.#kernel?.close();
+  }
+
+  /** True when the kernel did it. */
+  #do(action: GateAction): boolean {
+    const kernel = this.#kernel;
+    if (kernel === undefined || action === "none") return false;
+    if (action === "open" && !this.#installed) return false;
+    let answer = this.#installed ? change(kernel, action) : -Errno.ENOENT;
+    if (answer === -Errno.ENOENT) {
+      if (this.#installed) this.#log.warning("somebody removed the gate's table: it is made again");
+      if (!this.#install(kernel)) return false;
+      answer = change(kernel, action);
+    }
+    if (answer < 0) this.#hindered(`nftables refuses to ${action} it (${errnoName(answer)})`);
+    else this.#hindered(null);
+    return answer === 0;
+  }
+
+  #install(kernel: KernelGate): boolean {
+    const outcome = kernel.install();
+    this.#installed = outcome === "ours";
+    if (outcome === "ours") {
+      const keeper = kernel.owned
+        ? ""
+        : "; this kernel cannot remove it should the daemon be killed, it only opens then";
+      this.#log.info(`the takeover gate is table inet ctsync of nftables${keeper}`);
+    } else if (outcome === "taken")
+      this.#hindered("nftables has a table inet ctsync that is not ours, or another ctsync's: rename or remove it");
+    else
+      this.#hindered(
+        `the kernel cannot make its table (${errnoName(outcome.errno)}): it needs nf_tables with sets, ct and objref`,
+      );
+    return this.#installed;
+  }
+
+  #held(): number {
+    return this.#installed ? Math.max(0, this.#kernel?.held() ?? 0) : 0;
+  }
+
+  #hindered(obstacle: string | null): void {
+    this.#obstacle = obstacle;
+    if (obstacle === null || obstacle === this.#said) return;
+    this.#said = obstacle;
+    this.#log.warning(`no takeover gate: ${obstacle}`);
+  }
+}
+
+const packets = (count: number): string => (count === 1 ? "1 packet" : `${count} packets`);
+
+const change = (kernel: KernelGate, action: "shut" | "open"): number =>
+  action === "shut" ? kernel.shut() : kernel.unbar();
+
+function scopeOf(virtual: readonly VirtualAddress[], interfaces: readonly string[]): GateScope {
+  const bytesOf = (family: 4 | 6) =>
+    virtual
+      .filter((address) => address.family === family)
+      .map(({ words }) =>
+        words.slice(0, family === 4 ? 1 : 4).flatMap((word) => [24, 16, 8, 0].map((by) => (word >>> by) & 0xff)),
+      );
+  return { virtual4: bytesOf(4), virtual6: bytesOf(6), interfaces };
+}
