@@ -1,0 +1,90 @@
+/**
+ * Two real keepaliveds that do not hear each other, while the sync link lives: both firewalls are primary, both say so,
+ * and once the two hear each other again, the one that stays takes on what the other one let in meanwhile.
+ */
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { join } from "node:path";
+import { conntrackTable } from "../lab/conntrack.ts";
+import { CTSYNC, type Daemon, startDaemon, writeConfig } from "../lab/ctsync.ts";
+import { succeed } from "../lab/execute.ts";
+import { type Firewall, INSIDE, OUTSIDE, SYNC } from "../lab/firewall.ts";
+import { Lab } from "../lab/lab.ts";
+import { openLines, startAnswering } from "../lab/line-session.ts";
+import { A, B, buildTwoFirewalls } from "../lab/two-firewalls.ts";
+import { until } from "../lab/until.ts";
+
+setDefaultTimeout(90_000);
+
+const DEADLINE_MS = 20_000;
+const VIRTUAL = [INSIDE, OUTSIDE].flatMap((side) => [side.virtualIpv4, side.virtualIpv6]);
+
+async function start(firewall: Firewall, keyFile: string): Promise<Daemon> {
+  const { namespace, syncAddress, peerSyncAddress } = firewall;
+  const { lab, name } = namespace;
+  const notifyFifo = join(lab.directory, `${name}.fifo`);
+  const config = await writeConfig(lab, name, {
+    ...{ interface: SYNC.interface, local: syncAddress, peer: peerSyncAddress },
+    link: { key_file: keyFile },
+    keepalived: { notify_fifo: notifyFifo, instance: "FIREWALL", virtual_addresses: VIRTUAL },
+  });
+  const daemon = await startDaemon(namespace, config);
+  await firewall.startKeepalived({ notifyFifo });
+  return daemon;
+}
+
+const isMaster = (daemon: Daemon) => async () => {
+  const { role, lastRoleChange } = await daemon.status();
+  return role === "master" && lastRoleChange?.role === "master";
+};
+
+const flowsTo = async ({ namespace }: Firewall, port: number): Promise<number> =>
+  (await conntrackTable(namespace)).filter((line) => line.includes(`src=${A.ipv4} `) && line.includes(`dport=${port} `))
+    .length;
+
+test("both primary: alarmed on both sides, and healed without a connection lost", async () => {
+  await using lab = await Lab.create();
+  const { a, b, fw1, fw2 } = await buildTwoFirewalls(lab);
+  const keyFile = join(lab.directory, "link.key");
+  await succeed([CTSYNC, "keygen", keyFile]);
+  const one = await start(fw1, keyFile);
+  await until(isMaster(one), DEADLINE_MS, "fw1 is primary");
+  const two = await start(fw2, keyFile);
+  const ready = async () => (await two.status()).ready;
+  await until(ready, DEADLINE_MS, "fw2 holds all that fw1 has");
+  for (const port of [7001, 7002]) await startAnswering(b, `TCP4-LISTEN:${port}`);
+  const before = await openLines(a, `TCP4:${B.ipv4}:7001`);
+  await before.nextAnswer(DEADLINE_MS);
+  const known = async () => (await two.dump("external")).some((line) => line.includes("dport=7001"));
+  await until(known, DEADLINE_MS, "fw2 knows the connection");
+
+  for (const { namespace } of [fw1, fw2])
+    await namespace.nft(
+      "table ip cut { chain input { type filter hook input priority -400; ip protocol vrrp drop; }; }",
+    );
+  await until(isMaster(two), DEADLINE_MS, "fw2 is primary too");
+  for (const daemon of [one, two]) {
+    await daemon.process.waitForLine(/error: split brain: the peer says that it is master/, DEADLINE_MS);
+    const { status, stdout, stderr } = await daemon.command("status");
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^SPLIT +BRAIN: the peer has been master too for /m);
+    expect(stderr).toContain("split brain");
+  }
+  await before.nextAnswer(DEADLINE_MS);
+  const during = await openLines(a, `TCP4:${B.ipv4}:7002`);
+  await during.nextAnswer(DEADLINE_MS);
+
+  for (const { namespace } of [fw1, fw2]) await namespace.run(["nft", "delete", "table", "ip", "cut"]);
+  await fw2.becomesBackup();
+  await one.process.waitForLine(/warning: split brain is over after \d+ s: this node is master/, DEADLINE_MS);
+  // The new one, and the old one if the other kernel was the last to see it move.
+  await one.process.waitForLine(/flows of the other node that were taken on: [12]$/, DEADLINE_MS);
+  await two.process.waitForLine(/warning: split brain is over after \d+ s: the peer is master/, DEADLINE_MS);
+  await before.nextAnswer(DEADLINE_MS);
+  await during.nextAnswer(DEADLINE_MS);
+  for (const port of [7001, 7002]) expect(await flowsTo(fw1, port)).toBe(1);
+  for (const session of [before, during]) {
+    await session.close();
+    expect(session.answersAreComplete).toBe(true);
+  }
+  expect((await one.command("status")).status).toBe(0);
+});
