@@ -47,6 +47,11 @@ export class Gate {
     return this.#kernel === undefined ? Number.POSITIVE_INFINITY : this.#policy.dueMs;
   }
 
+  /** Packets that nobody knows are dropped now. */
+  get isShut(): boolean {
+    return this.#policy.isShut && this.#installed;
+  }
+
   guard(nowMs: number): void {
     this.#policy.guard(nowMs);
   }

@@ -168,10 +168,14 @@ export class Roles {
     const { state, gate, replica } = this.#node;
     const { role } = this.#arbiter;
     if (role === "unknown" || role === state.role) return false;
+    this.#node.watch.spoken(role, state.role);
+    if (role === "master") state.asideUntilMs = Number.NEGATIVE_INFINITY; // The handover before is over.
     state.role = role;
     replica.role = role;
-    if (role === "master") gate.take(nowMs);
-    else gate.guard(nowMs);
+    if (role === "master") {
+      gate.take(nowMs);
+      if (gate.isShut) this.#node.flight.note("gate", "closed");
+    } else gate.guard(nowMs);
     this.#node.gate.tick(this.#isLive(nowMs), nowMs);
     return true;
   }
@@ -225,12 +229,13 @@ export class Roles {
   }
 
   #lookAtPeer(nowMs: number): void {
-    const { state, log, replica } = this.#node;
+    const { state, log, replica, flight } = this.#node;
     const isHeard = replica.sessions.some((session) => session.peerState(nowMs) === "connected");
     const sinceMs = this.#split.sinceMs;
     const event = this.#split.look(state.role, isHeard ? this.#peerRole() : "unknown", nowMs);
     if (event === "none") return;
     if (event === "began") {
+      flight.note("split-brain", "begins");
       log.error(
         "split brain: the peer says that it is master, and so is this node. Look why the two keepaliveds do not hear " +
           "each other; new connections may break until one of them steps down",
@@ -238,6 +243,7 @@ export class Roles {
       this.#relax();
       return;
     }
+    if (event !== "passed") flight.note("split-brain", "ends");
     // Also when the peer died of it: nobody else has its connections.
     if (state.role === "master") this.#takeOn();
     if (event === "passed") return;

@@ -5,7 +5,7 @@
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { Lab } from "../lab/lab.ts";
-import { cached, insert, kernelFlows, remove, startPair } from "./daemon-pair.ts";
+import { ask, cached, insert, kernelFlows, remove, startPair } from "./daemon-pair.ts";
 import { converged, expectSame, makeFaultSides, mixedFlows, notify, takesOver } from "./fault-pair.ts";
 
 setDefaultTimeout(60_000);
@@ -19,6 +19,8 @@ test("both are told master and both have traffic: each keeps its own, each knows
   await converged(one, two);
   const reports = await Promise.all(sides.map((side) => notify(side, "master")));
   expect(reports.flatMap(({ steps }) => steps).filter(({ ok }) => !ok)).toEqual([]);
+  // Whoever was later has committed what the other one told it, and keeps of that its kernel's entries alone.
+  await Promise.all(sides.map((side) => ask(side, "bulk")));
 
   // The second has the first one's flows in its kernel now; from here on each goes its own way.
   insert(one, mixedFlows(2_000, 3_000));

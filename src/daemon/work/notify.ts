@@ -16,11 +16,6 @@ import { resync } from "./resync.ts";
 /** `why` goes into the log. */
 export function* notify(node: Node, role: NotifyRole, why: string): Job<NotifyReport> {
   const startMs = monotonicMs();
-  node.watch.spoken(role, node.state.role);
-  // Primary again: the handover before is over, also when that peer comes back.
-  if (role === "master" && node.state.role !== "master") node.state.asideUntilMs = Number.NEGATIVE_INFINITY;
-  node.state.role = role;
-  node.replica.role = role;
   const word = ++node.state.words;
   node.log.info(why.includes(role) ? why : `${role}: ${why}`);
   const steps = yield* role === "master"
@@ -43,7 +38,9 @@ function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
   const tell = (step: NotifyStep): void => void steps.push(logged(node, "master", step));
   node.replica.external.beginTakeover();
   tell(yield* stepOf("commit", commit(node), committedText));
+  const held = node.gate.isShut;
   node.gate.pass("the commit is done", monotonicMs());
+  if (held) node.flight.note("gate", "opened");
   tell(yield* stepOf("flush", flushCommitted(node), (done) => `${flows(done.removed)} left the external cache`));
   // Primary again before a peer took over from us, or while none is there: what we shortened is nobody else's to restore.
   if (node.state.timersShortened)
