@@ -20,7 +20,7 @@ test("both are told master and both have traffic: each keeps its own, each knows
   const reports = await Promise.all(sides.map((side) => notify(side, "master")));
   expect(reports.flatMap(({ steps }) => steps).filter(({ ok }) => !ok)).toEqual([]);
   // Whoever was later has committed what the other one told it, and keeps of that its kernel's entries alone.
-  await Promise.all(sides.map((side) => ask(side, "bulk")));
+  await Promise.all(sides.map((side) => ask(side, "POST", "/v1/bulk")));
 
   // The second has the first one's flows in its kernel now; from here on each goes its own way.
   insert(one, mixedFlows(2_000, 3_000));
