@@ -77,7 +77,7 @@ export function failovers(records: readonly FlightRecord[]): Failover[] {
       life: word.life,
       moments: own.map((record) => ({ atMs: record.atMs, kind: record.kind, text: sentence(record) })),
       phases: phasesOf(own),
-      summary: summaryOf(own),
+      summary: summaryOf(own, word.text),
     };
   });
 }
@@ -137,11 +137,12 @@ function phasesOf(records: Relative): Phase[] {
   return phases.sort((one, other) => one.fromMs - other.fromMs);
 }
 
-function summaryOf(records: Relative): Summary {
+function summaryOf(records: Relative, role: string): Summary {
   const last = find(records, "peer-last");
   // What was committed before keepalived spoke, ahead of a handover or by hand, is no part of it.
   const ends = records.filter(({ kind, atMs }) => kind === "commit-end" && atMs >= 0);
-  const done = records.findLast(({ kind }) => kind === "role-done");
+  // The work of the role before may end later: it waits for a peer that has died.
+  const done = records.findLast(({ kind, text }) => kind === "role-done" && text === role);
   const sum = (number: (record: FlightRecord) => number): number =>
     ends.reduce((total, record) => total + number(record), 0);
   const reasons = (kind: Kind): Reason[] =>
