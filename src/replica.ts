@@ -7,6 +7,7 @@
  * Both directions run in every node; which of them matters is keepalived's decision. Nothing in here does input or output,
  * reads a clock or draws a random number: bytes, time and seeds come as arguments, so the simulator runs this very file.
  */
+import { EndedFlows } from "./cache/ended-flows.ts";
 import { ExternalCache } from "./cache/external.ts";
 import { FlowHash } from "./cache/hash.ts";
 import { type Comparison, DEAD, InternalCache } from "./cache/internal.ts";
@@ -74,6 +75,8 @@ export class Replica {
   readonly external: ExternalCache;
   /** For whoever reads a dump of the kernel's table. */
   readonly recentEvents: RecentEvents;
+  /** While this node is primary beside peers that say what they are. */
+  readonly endedFlows: EndedFlows;
   readonly expectations: ReplicaExpectations;
   readonly sessions: readonly Session[];
   readonly counters = new ReplicaCounters();
@@ -94,6 +97,7 @@ export class Replica {
     this.internal = new InternalCache(options.flowsMax, hash, options.sessions.length);
     this.external = new ExternalCache(options.flowsMax, hash);
     this.recentEvents = new RecentEvents(hash);
+    this.endedFlows = new EndedFlows(hash);
     this.#filter = options.filter;
     this.expectations = new ReplicaExpectations(
       { ...options, expectationsMax: options.expectationsMax ?? 0, peers: options.sessions.length },
@@ -128,6 +132,7 @@ export class Replica {
   kernelEvent(kind: number, flow: Flow, nowMs: number): void {
     this.recentEvents.note(flow.words);
     if (kind === EVENT_DESTROY) {
+      if (this.ownership.active && this.#role === "master") this.endedFlows.note(flow.words);
       const slot = this.internal.find(flow);
       if (slot >= 0) this.ended(slot);
       return;

@@ -21,6 +21,8 @@ import { notify } from "./work/notify.ts";
 type Outcome = Result<NotifyReport, Failure<NotifyReport>>;
 /** How often what has no event is looked at: the peer's role, doubts. */
 const LOOK_MS = 500;
+/** A second primary is seen as one within this time. */
+const ENDED_MS = 5_000;
 /** A notify command that comes so long after a takeover is no repetition of the word that began it. */
 const AGAIN_MS = 1_000;
 
@@ -56,6 +58,9 @@ export class Roles {
   #skipped = 0;
   #doubt: Doubt | null = null;
   #lookMs = 0;
+  /** The other primary's flows are being committed. */
+  #takesOn = false;
+  #turnedMs = 0;
 
   constructor(node: Node) {
     const { notifyFifo, takeoverByAddress } = node.config.keepalived;
@@ -233,6 +238,10 @@ export class Roles {
     const isHeard = replica.sessions.some((session) => session.peerState(nowMs) === "connected");
     const sinceMs = this.#split.sinceMs;
     const event = this.#split.look(state.role, isHeard ? this.#peerRole() : "unknown", nowMs);
+    if (!this.#split.isDouble && !this.#takesOn && nowMs - this.#turnedMs >= ENDED_MS) {
+      this.#turnedMs = nowMs;
+      replica.endedFlows.turn();
+    }
     if (event === "none") return;
     if (event === "began") {
       flight.note("split-brain", "begins");
@@ -244,8 +253,10 @@ export class Roles {
       return;
     }
     if (event !== "passed") flight.note("split-brain", "ends");
-    // Also when the peer died of it: nobody else has its connections.
-    if (state.role === "master") this.#takeOn();
+    // Nobody else has the connections of a peer that died of it. One that stepped down goes on announcing what ended here
+    // meanwhile, as it stands in its kernel: taken on, it would stay in ours for as long as its timers say.
+    if (state.role === "master" && isHeard) this.#relax();
+    else if (state.role === "master") this.#takeOn();
     if (event === "passed") return;
     const seconds = Math.round((nowMs - (sinceMs ?? nowMs)) / 1_000);
     const now = isHeard ? `${state.role === "master" ? "this node" : "the peer"} is master` : "the peer is silent";
@@ -263,7 +274,9 @@ export class Roles {
     const { jobs, log } = this.#node;
     this.#relax();
     // What the other one let in meanwhile, or saw move last; what our kernel has seen last stays as it is.
+    this.#takesOn = true;
     void jobs.add(commitMissing(this.#node)).then((result) => {
+      this.#takesOn = false;
       if (result.ok) log.info(`split brain: flows of the other node that were taken on: ${result.value.committed}`);
       else log.warning(`split brain: ${result.error.error}`);
     });

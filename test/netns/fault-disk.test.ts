@@ -1,6 +1,6 @@
 /** A disk that is full, and a log that nobody reads: the daemon replicates and takes over all the same. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { appendFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CTSYNC, writeConfig } from "../lab/ctsync.ts";
 import { Lab } from "../lab/lab.ts";
@@ -18,12 +18,13 @@ import {
   start,
   statusOf,
 } from "./daemon-pair.ts";
-import { converged, makeFaultSides, mixedFlows, notify, takesOver } from "./fault-pair.ts";
+import { converged, makeFaultSides, mixedFlows, takesOver } from "./fault-pair.ts";
 
 setDefaultTimeout(60_000);
 
-/** The backup's daemon under a shell, so that its standard error goes where the words say. */
+/** The backup's daemon under a shell, so that its standard error goes where the words say; it says each command it is given. */
 function startBackup(side: Side, words: string): LabProcess {
+  appendFileSync(side.config, '[log]\nlevel = "debug"\n');
   return side.namespace.spawn(["bash", "-c", `${CTSYNC} daemon --config ${side.config} ${words}`]);
 }
 
@@ -38,10 +39,10 @@ const answers = (side: Side): Promise<boolean> =>
     "the daemon answers",
   );
 
-/** 120 lines a round, of some 70 bytes; ten rounds are more than a pipe holds. */
+/** 60 lines a round, of some 55 bytes; 25 rounds are more than a pipe holds. */
 async function sayMuch(side: Side, rounds = 1): Promise<void> {
   for (let round = 0; round < rounds; round++) {
-    const words = Array.from({ length: 60 }, () => ask(side, "POST", "/v1/notify", '{"role":"fault"}'));
+    const words = Array.from({ length: 60 }, () => ask(side, "POST", "/v1/reset-timers"));
     for (const { status } of await Promise.all(words)) expect(status).toBe(200);
   }
 }
@@ -70,11 +71,11 @@ test("its log goes into a full pipe that nobody reads; once read, it says how ma
   const reads = join(lab.directory, "reads");
   const reader = startBackup(sides[1], `2>&1 | (until [ -e ${reads} ]; do sleep 0.05; done; exec cat)`);
   await answers(sides[1]);
-  await sayMuch(sides[1], 10);
+  await sayMuch(sides[1], 25);
   await survives(sides);
   writeFileSync(reads, "");
-  await reader.waitForLine(/keepalived says fault/, DEADLINE_MS);
-  await notify(sides[1], "fault");
+  await reader.waitForLine(/asked to reset-timers/, DEADLINE_MS);
+  await sayMuch(sides[1]);
   await reader.waitForLine(/warning: \d+ lines before this one could not be written/, DEADLINE_MS);
 });
 

@@ -1,6 +1,7 @@
 /** One commit, batch by batch: the external cache's flows in an order that saves the most first, and what becomes of them. */
 import { Errno } from "../../../ffi/errno.ts";
 import { CommitPlan } from "../../cache/commit-plan.ts";
+import type { EndedFlows } from "../../cache/ended-flows.ts";
 import { Flow, HAS, HAS_MASTER, HAS_MASTER_PORTS, HAS_TIMEOUT, IPPROTO_TCP, TIMEOUT } from "../../flow/flow.ts";
 import type { KernelCommit } from "../../kernel/commit.ts";
 import { explainRefusal } from "../../kernel/explain-errno.ts";
@@ -32,15 +33,15 @@ export class CommitRun {
   readonly #orphans: number[] = [];
   readonly #before: { readonly helpersLost: number; readonly labelsLost: number };
   readonly #startMs = monotonicMs();
-  readonly #missingOnly: boolean;
+  readonly #ended: EndedFlows | undefined;
   #standing = 0;
   #failed = 0;
   #adopted = 0;
 
-  /** `missingOnly`: what the internal cache has is left as it is. */
-  constructor(node: Committer, missingOnly = false) {
+  /** `ended`: only what is missing is committed, neither what the internal cache has nor what has ended here of late. */
+  constructor(node: Committer, ended?: EndedFlows) {
     this.#node = node;
-    this.#missingOnly = missingOnly;
+    this.#ended = ended;
     this.#plan = new CommitPlan(node.replica.external);
     const { helpersLost, labelsLost } = node.commit;
     this.#before = { helpersLost, labelsLost };
@@ -56,13 +57,12 @@ export class CommitRun {
     while (commit.hasRoom() && passed < PASSED_MAX) {
       const slot = this.#next(nowMs);
       if (slot < 0) break;
-      if (replica.internal.count > 0 && replica.internal.find(this.#flow) >= 0) {
-        if (this.#missingOnly) {
-          passed++;
-          continue;
-        }
-        this.#standing++;
+      const stands = replica.internal.count > 0 && replica.internal.find(this.#flow) >= 0;
+      if (this.#ended !== undefined && (stands || this.#ended.has(this.#flow.words))) {
+        passed++;
+        continue;
       }
+      if (stands) this.#standing++;
       commit.add(this.#flow, slot, timeoutOf(this.#flow));
       added++;
     }

@@ -23,7 +23,8 @@ export function* commitAlone(node: Node): Job<CommitReport> {
 
 /**
  * Commits what the peer announces alone: what our kernel lacks, and what the peer's kernel was the last to see move
- * (`replica-ownership.ts`). What we announce ourselves is newer, and is never overwritten.
+ * (`replica-ownership.ts`). What we announce ourselves is newer, and is never overwritten;
+ * what has ended in our kernel since is not brought back (`ended-flows.ts`).
  */
 export function* commitMissing(node: Node): Job<CommitReport> {
   const result = yield* commit(node, true);
@@ -35,7 +36,7 @@ export function* commitMissing(node: Node): Job<CommitReport> {
 
 /** Whoever calls this reads the kernel's table afterwards: flows that begin meanwhile may go unreported until then. */
 export function* commit(node: Node, missingOnly = false): Job<CommitReport> {
-  const run = new CommitRun(node, missingOnly);
+  const run = new CommitRun(node, missingOnly ? node.replica.endedFlows : undefined);
   const total = node.replica.external.count;
   const many = total >= MANY_FLOWS;
   node.flight.note("commit-begin", "", { a: total });
