@@ -95,10 +95,13 @@ export class Ownership {
     const slot = internal.find(flow);
     if (slot < 0 || internal.lifeOf(slot) === DEAD) return;
     const session = this.#sessions[peer];
+    const isHeld = internal.isHeld(slot);
     if (claim < this.#ours[slot] || (claim === this.#ours[slot] && isAhead(session))) {
-      session.changed(slot);
+      if (isHeld) this.#replica.live?.release(slot);
+      else session.changed(slot);
       return;
     }
+    if (isHeld) return; // Nobody was told of it: it goes as replica-live.ts says.
     // Nobody knows yet whose epoch is higher, so both may yield.
     if (claim === this.#ours[slot] && session.peerEpoch === null) this.wantsReading = true;
     counters.cache.yielded++;
@@ -141,13 +144,15 @@ export class Ownership {
     if (!isNews && this.#ours[slot] >= FIRST) return;
     const { external, counters } = this.#replica;
     const known = external.count === 0 ? -1 : external.find(event);
-    if (known >= 0) this.#advance(this.#theirs[known] + 1);
-    this.#ours[slot] = this.#clock;
+    if (this.active) {
+      if (known >= 0) this.#advance(this.#theirs[known] + 1);
+      this.#ours[slot] = this.#clock;
+    }
     if (!isNews || isWhole) return;
-    // An update says only what changed. Until the kernel has been read, the rest is what the peer told.
+    // An update says only what changed. Until the kernel has been read, the rest is what the peer told, unless we put it there.
     counters.cache.halfKnown++;
-    this.wantsReading = true;
     if (known >= 0) this.#complete(slot, known, event, nowMs);
+    if (known < 0 ? this.active : !this.#replica.live?.queue.isSettled(known)) this.wantsReading = true;
   }
 
   /** An entry of a dump lies in `slot` now. `claims`: this node has taken over. */
@@ -171,7 +176,14 @@ export class Ownership {
   #letGo(slot: number): void {
     if (this.#stands[slot] === 0) return;
     this.#stands[slot] = 0;
+    const { live } = this.#replica;
+    if (live?.queue.active && !live.inDoubt) return; // It leaves our kernel too.
     this.wantsReading = true;
+  }
+
+  /** What lies in `slot` of the external cache has become ours, in all its parts. */
+  adopted(slot: number): void {
+    this.#stands[slot] = 0;
   }
 
   /** The external cache was emptied. */

@@ -64,7 +64,8 @@ export class Walk {
 
   #lookInside(slot: number, nowMs: number): void {
     const { internal, counters } = this.#replica;
-    if (!internal.isUsed(slot) || internal.lifeOf(slot) === DEAD || !this.#port.isSettled(slot)) return;
+    if (!internal.isUsed(slot) || internal.lifeOf(slot) === DEAD || internal.isHeld(slot)) return;
+    if (!this.#port.isSettled(slot)) return;
     internal.read(slot, this.#flow, nowMs);
     if (!this.#host.told.matches(slot, this.#flow.words)) {
       counters.proof.untold++;

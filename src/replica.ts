@@ -2,11 +2,13 @@
  * READ FIRST. One node of a pair: what the kernel says goes to the peers, what the peers say goes to the external cache.
  *
  *   primary  kernelEvent → filter → internal cache → session → transmit → datagrams
- *   backup   datagram → session → external cache → (commit, when this node takes over)
+ *   backup   datagram → session → external cache → (the kernel: at once, or by a commit when this node takes over)
  *
  * Both directions run in every node; which of them matters is keepalived's decision. Nothing in here does input or output,
  * reads a clock or draws a random number: bytes, time and seeds come as arguments, so the simulator runs this very file.
  */
+
+import { ApplyQueue } from "./cache/apply-queue.ts";
 import { EndedFlows } from "./cache/ended-flows.ts";
 import { ExternalCache } from "./cache/external.ts";
 import { FlowHash } from "./cache/hash.ts";
@@ -19,6 +21,7 @@ import { Flow } from "./flow/flow.ts";
 import { ReplicaCounters } from "./replica-counters.ts";
 import { Datagrams } from "./replica-datagrams.ts";
 import { ReplicaExpectations } from "./replica-expectations.ts";
+import { Live } from "./replica-live.ts";
 import type { Outbound } from "./replica-outbound.ts";
 import { Ownership, WEAK } from "./replica-ownership.ts";
 import { PeerHost } from "./replica-peer.ts";
@@ -66,6 +69,8 @@ export interface ReplicaOptions {
   readonly staleMs: number;
   /** Key of the hash tables: two random 32-bit numbers. */
   readonly hashKey: readonly [number, number];
+  /** The kernel follows the external cache while this node is not primary (sync.apply = "live"). */
+  readonly live?: boolean;
   /** Makes the state towards each peer, by peer number; 8 peers at most. */
   readonly sessions: readonly ((owner: SlotOwner) => Session)[];
 }
@@ -86,6 +91,8 @@ export class Replica {
   readonly ownership: Ownership;
   readonly #datagrams = new Datagrams(this);
   #role: NodeRole = "unknown";
+  /** Where the kernel follows the external cache. */
+  readonly live: Live | undefined;
   readonly #repairs: readonly Repair[];
   readonly #filter: AddressFilter;
   readonly #stale: readonly StaleEntries[];
@@ -95,9 +102,11 @@ export class Replica {
   constructor(options: ReplicaOptions) {
     const hash = new FlowHash(options.hashKey[0], options.hashKey[1]);
     this.internal = new InternalCache(options.flowsMax, hash, options.sessions.length);
-    this.external = new ExternalCache(options.flowsMax, hash);
     this.recentEvents = new RecentEvents(hash);
     this.endedFlows = new EndedFlows(hash);
+    const queue = options.live ? new ApplyQueue(options.flowsMax, hash) : undefined;
+    this.external = new ExternalCache(options.flowsMax, hash, queue);
+    this.live = queue && new Live(this, queue);
     this.#filter = options.filter;
     this.expectations = new ReplicaExpectations(
       { ...options, expectationsMax: options.expectationsMax ?? 0, peers: options.sessions.length },
@@ -135,14 +144,17 @@ export class Replica {
       if (this.ownership.active && this.#role === "master") this.endedFlows.note(flow.words);
       const slot = this.internal.find(flow);
       if (slot >= 0) this.ended(slot);
+      this.live?.ended(flow, nowMs);
       return;
     }
     if (this.#ignored(flow)) return;
     const before = this.internal.count;
     const slot = this.#store(kind === EVENT_NEW, false, flow, nowMs);
     if (slot < 0) return;
-    if (this.ownership.active)
-      this.ownership.moved(slot, flow, this.internal.count > before, kind === EVENT_NEW, nowMs);
+    const isNews = this.internal.count > before;
+    if (this.ownership.active || (isNews && this.live !== undefined))
+      this.ownership.moved(slot, flow, isNews, kind === EVENT_NEW, nowMs);
+    this.internal.announce(slot);
     this.#changed(slot);
   }
 
@@ -152,19 +164,28 @@ export class Replica {
    */
   kernelEntry(flow: Flow, nowMs: number, claims = false): Entry {
     if (this.#ignored(flow)) return "ignored";
-    if (!claims && this.ownership.active && this.ownership.isPeers(flow)) return "peers";
-    const before = this.internal.count;
+    if (!claims && this.#isPeers(flow)) {
+      this.live?.foundPeers(flow, nowMs);
+      return "peers";
+    }
+    const { count, deadCount } = this.internal;
     const slot = this.#store(false, true, flow, nowMs);
     if (slot < 0) return "full";
-    if (this.ownership.active) this.ownership.found(slot, this.internal.count > before, claims);
-    if (!this.internal.changed) return "known";
-    this.#changed(slot);
-    return this.internal.count > before ? "created" : "updated";
+    const created = this.internal.count > count;
+    const released = this.live?.stored(slot, flow, created && this.internal.deadCount === deadCount, claims);
+    if (this.ownership.active) this.ownership.found(slot, created, claims);
+    if (!this.internal.changed && !released) return "known";
+    if (!this.internal.isHeld(slot)) this.#changed(slot);
+    return created ? "created" : "updated";
+  }
+
+  #isPeers(flow: Flow): boolean {
+    return this.live?.isPeers(flow) || (this.ownership.active && this.ownership.isPeers(flow));
   }
 
   /** What an entry of our kernel is to the internal cache; the timer does not count. A peer's flow is ignored. Changes nothing. */
   compareEntry(flow: Flow): "ignored" | Comparison {
-    const ignored = this.#filter.ignores(flow.words) || (this.ownership.active && this.ownership.isPeers(flow));
+    const ignored = this.#filter.ignores(flow.words) || this.#isPeers(flow);
     return ignored ? "ignored" : this.internal.compare(flow);
   }
 
@@ -176,6 +197,10 @@ export class Replica {
   /** The flow in `slot` of the internal cache is no more in the kernel. */
   ended(slot: number): void {
     if (this.internal.lifeOf(slot) === DEAD) return;
+    if (this.internal.isHeld(slot)) {
+      this.internal.drop(slot); // Nobody was told of it.
+      return;
+    }
     this.internal.kill(slot);
     this.#changed(slot);
   }
@@ -365,6 +390,9 @@ export class Replica {
     ) {
       cache.externalFull++;
       this.sessions[peer].dirt.mark("external-full", nowMs);
-    } else if (isClaimed) this.ownership.stored(this.external.toldSlot, claim);
+    } else {
+      if (isClaimed) this.ownership.stored(this.external.toldSlot, claim);
+      this.live?.heard(this.#received, peer, nowMs);
+    }
   }
 }

@@ -15,7 +15,7 @@ export class Node {
   nowMs = 1_000_000;
 
   /** `epoch`: this life of a node on a sealed channel; without one the channel is open. */
-  constructor(firstSeq: number, flowsMax = 16, epoch?: number, others: Partial<FtfwLimits> = {}) {
+  constructor(firstSeq: number, flowsMax = 16, epoch?: number, others: Partial<FtfwLimits> & { live?: boolean } = {}) {
     const limits = { resendQueue: 64, inFlightMax: 64, ackWindow: 300, ...others };
     const extension = epoch === undefined ? undefined : { epoch: { high: 1, low: epoch } };
     this.replica = new Replica({
@@ -24,6 +24,7 @@ export class Node {
       filter: this.filter,
       staleMs: 60_000,
       hashKey: [1, 2],
+      live: others.live ?? false,
       sessions: [(owner) => new Ftfw(limits, firstSeq, owner, extension)],
     });
   }

@@ -8,6 +8,8 @@
 import { Flow, HAS, HAS_TIMEOUT, TIMEOUT } from "../flow/flow.ts";
 import { overlay } from "../flow/merge.ts";
 import { completeReply } from "../flow/reply.ts";
+import { isAnotherEntry } from "./another-entry.ts";
+import type { ApplyQueue } from "./apply-queue.ts";
 import type { Digest } from "./digest.ts";
 import { FlowTable } from "./flow-table.ts";
 import type { FlowHash } from "./hash.ts";
@@ -38,8 +40,12 @@ export class ExternalCache {
   toldSlot = -1;
   /** Hears of each slot that is given up. */
   onRemove: (slot: number) => void = () => {};
+  readonly #before = new Flow();
+  /** Hears of every change, where the kernel follows this cache. */
+  readonly #queue: ApplyQueue | undefined;
 
-  constructor(flowsMax: number, hash: FlowHash) {
+  constructor(flowsMax: number, hash: FlowHash, queue?: ApplyQueue) {
+    this.#queue = queue;
     this.#table = new FlowTable(flowsMax, hash);
     this.#createdSeconds = new Uint32Array(flowsMax);
     this.#updatedSeconds = new Uint32Array(flowsMax);
@@ -84,6 +90,10 @@ export class ExternalCache {
     if (slot < 0) return false;
     if (this.#table.placed) this.#counts[peer]++;
     else {
+      if (this.#queue?.stands(slot)) {
+        this.#table.read(slot, this.#before);
+        this.#compare(slot, flow.words);
+      }
       this.#table.write(slot, flow.words);
       this.#counts[this.#peerOf[slot]]--;
       this.#counts[peer]++;
@@ -99,8 +109,11 @@ export class ExternalCache {
     if (slot < 0) return this.create(flow, nowMs, peer);
     const known = this.#scratch;
     this.#table.read(slot, known);
+    const stands = this.#queue?.stands(slot) === true;
+    if (stands) this.#before.copyFrom(known);
     overlay(known.words, flow.words);
     completeReply(known.words);
+    if (stands) this.#compare(slot, known.words);
     this.#table.write(slot, known.words);
     this.#counts[this.#peerOf[slot]]--;
     this.#counts[peer]++;
@@ -118,12 +131,18 @@ export class ExternalCache {
 
   remove(slot: number): void {
     this.onRemove(slot);
+    if (this.#queue?.active) {
+      this.#table.read(slot, this.#before);
+      this.#queue.removed(slot, this.#before.words);
+    }
     this.#digests[this.#peerOf[slot]]?.forget(slot);
     this.#counts[this.#peerOf[slot]]--;
     this.#table.remove(slot);
   }
 
+  /** Forgets all. What the kernel has of them stays: whoever empties the cache after a commit wants it so. */
   clear(): void {
+    this.#queue?.clear();
     this.#table.clear();
     this.#counts.fill(0);
     for (const digest of this.#digests) digest?.clear();
@@ -175,7 +194,14 @@ export class ExternalCache {
     return this.#peerOf[slot] === peer && this.#roundOf[slot] !== this.#rounds[peer] && this.#table.isUsed(slot);
   }
 
+  /** What the kernel has of the flow in `slot`, as it was, may be nothing that it can be changed into. */
+  #compare(slot: number, words: Uint32Array): void {
+    const before = this.#before.words;
+    if (isAnotherEntry(before, words)) this.#queue?.replaced(slot, before);
+  }
+
   #told(slot: number, words: Uint32Array, peer: number, nowMs: number): void {
+    this.#queue?.changed(slot, nowMs);
     if (this.#digests.length > 0) {
       if (this.#peerOf[slot] !== peer) this.#digests[this.#peerOf[slot]]?.forget(slot);
       this.#digests[peer]?.set(slot, words);

@@ -24,6 +24,9 @@ export const FRESH = 0;
 export const ALIVE = 1;
 export const DEAD = 2;
 
+const HELD = 1;
+const LEFT_OVER = 2;
+
 /** What an entry of the kernel is to the cache. */
 export type Comparison = "missing" | "same" | "different";
 
@@ -35,6 +38,8 @@ export class InternalCache {
   readonly #createdSeconds: Uint32Array;
   readonly #updatedSeconds: Uint32Array;
   readonly #seen: Uint8Array;
+  /** Nobody is told of the flow until it is known whose it is (replica-live.ts). */
+  readonly #held: Uint8Array;
   readonly #scratch = new Flow();
   readonly #peers: number;
   #pass = 0;
@@ -52,6 +57,7 @@ export class InternalCache {
     this.#createdSeconds = new Uint32Array(flowsMax);
     this.#updatedSeconds = new Uint32Array(flowsMax);
     this.#seen = new Uint8Array(flowsMax);
+    this.#held = new Uint8Array(flowsMax);
   }
 
   /** Flows that live in the kernel, as far as is known. */
@@ -80,6 +86,7 @@ export class InternalCache {
   #begin(slot: number, nowMs: number): number {
     if (this.#life[slot] === DEAD) this.#dead--;
     this.#life[slot] = FRESH;
+    this.#held[slot] = 0;
     this.#holders[slot] = this.#peers;
     this.#createdSeconds[slot] = nowMs / 1000;
     this.#updatedSeconds[slot] = nowMs / 1000;
@@ -137,9 +144,35 @@ export class InternalCache {
   ownerFor(peer: number): SlotOwner {
     return {
       slotsMax: this.flowsMax,
-      nextLive: (from) => this.nextLive(from),
+      nextLive: (from) => this.#nextTold(from),
       release: (slot) => this.#release(slot, 1 << peer),
     };
+  }
+
+  /** No peer is told of the flow in `slot`, of which none was told yet, until it is `announce`d. */
+  hold(slot: number): void {
+    this.#held[slot] = HELD;
+  }
+
+  /** The held flow in `slot` is nobody's: it stays held until its entry ends. False if that was known. */
+  leaveOver(slot: number): boolean {
+    const isNews = this.#held[slot] === HELD;
+    this.#held[slot] = LEFT_OVER;
+    return isNews;
+  }
+
+  isHeld(slot: number): boolean {
+    return this.#held[slot] !== 0;
+  }
+
+  announce(slot: number): void {
+    this.#held[slot] = 0;
+  }
+
+  #nextTold(from: number): number {
+    let slot = this.nextLive(from);
+    while (slot >= 0 && this.#held[slot] !== 0) slot = this.nextLive(slot + 1);
+    return slot;
   }
 
   /** The peer does not know the flow in `slot` as it is: it is announced as new again. */
@@ -162,6 +195,7 @@ export class InternalCache {
   drop(slot: number): void {
     if (this.#life[slot] === DEAD) this.#dead--;
     this.#life[slot] = FRESH;
+    this.#held[slot] = 0;
     this.#table.remove(slot);
   }
 
@@ -169,6 +203,7 @@ export class InternalCache {
   clear(): void {
     this.#table.clear();
     this.#life.fill(FRESH);
+    this.#held.fill(0);
     this.#dead = 0;
   }
 

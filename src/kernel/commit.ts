@@ -96,8 +96,11 @@ export class KernelCommit {
     return this.#count < FLOWS_MAX && this.#batch.hasRoom();
   }
 
-  /** Takes a copy of the flow. Its reply tuple must be there (HAS_REPLY or derived). */
-  add(flow: f.Flow, tag: number, timeoutSeconds: number): void {
+  /**
+   * Takes a copy of the flow. Its reply tuple must be there (HAS_REPLY or derived). `stands`: whether the caller believes that
+   * the kernel has it, which saves a request where that is so.
+   */
+  add(flow: f.Flow, tag: number, timeoutSeconds: number, stands = this.#mostStand): void {
     if (!this.hasRoom()) throw new Error("add without room: flush first");
     const slot = this.#count++;
     const words = this.#flows[slot].words;
@@ -113,7 +116,7 @@ export class KernelCommit {
     if ((words[f.HAS] & f.HAS_HELPER) !== 0 && this.#missingHelpers.has(words)) this.#omit(slot, OMIT_HELPER);
     if ((words[f.HAS] & f.HAS_LABELS) !== 0 && this.#labels === LABELS_IGNORED) this.#omit(slot, OMIT_LABELS);
     const plain = (words[f.HAS] & (f.HAS_MASTER | f.HAS_HELPER)) === 0 && !isTranslated(words);
-    this.#ways[slot] = plain ? CREATE_OR_UPDATE : this.#mostStand ? UPDATE : CREATE;
+    this.#ways[slot] = plain ? CREATE_OR_UPDATE : stands ? UPDATE : CREATE;
     this.#request(slot);
   }
 

@@ -270,8 +270,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     fault: "what a reread finds changed is not told",
     file: "replica.ts",
-    text: '    this.#changed(slot);\n    return this.internal.count > before ? "created" : "updated";',
-    becomes: '    return this.internal.count > before ? "created" : "updated";',
+    text: "    if (!this.internal.isHeld(slot)) this.#changed(slot);\n",
+    becomes: "",
     seeds: [8, 14],
     breaks: ["converges"],
   },
@@ -404,8 +404,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     fault: "nobody announces a flow that the peer lets go while it stands in our kernel",
     file: "replica-ownership.ts",
-    text: "    this.#stands[slot] = 0;\n    this.wantsReading = true;\n",
-    becomes: "    this.#stands[slot] = 0;\n",
+    text: "return; // It leaves our kernel too.\n    this.wantsReading = true;\n",
+    becomes: "return;\n",
     worlds: { nodes: 2, kind: "sealed", settings: { isExtended: true } },
     seeds: [5, 55],
     breaks: ["converges"],
