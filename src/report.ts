@@ -2,6 +2,7 @@
  * What the daemon says about itself and about the work it did: the values that cross the control socket as JSON.
  * The daemon makes them, the command line shows them; both see these types and nothing else of each other.
  */
+import type { ApplyReport } from "./report-apply.ts";
 
 /** What keepalived last said this node is; unknown until it said anything. */
 export type Role = "unknown" | "master" | "backup" | "fault" | "stop";
@@ -26,6 +27,7 @@ export interface StatusReport {
   readonly expectations: { readonly internal: number; readonly external: number; readonly max: number };
   readonly peer: PeerReport;
   readonly link: LinkReport;
+  readonly apply: ApplyReport;
   readonly kernel: KernelReport;
   /** null: none has come to its end yet. */
   readonly audit: AuditReport | null;
@@ -320,7 +322,16 @@ export interface ReadyReport {
 export type NotifyRole = Exclude<Role, "unknown">;
 
 export interface NotifyStep {
-  readonly step: "commit" | "flush" | "resync" | "bulk" | "reset-timers" | "restore-timers" | "request";
+  readonly step:
+    | "apply"
+    | "adopt"
+    | "commit"
+    | "flush"
+    | "resync"
+    | "bulk"
+    | "reset-timers"
+    | "restore-timers"
+    | "request";
   readonly ok: boolean;
   readonly text: string;
   readonly milliseconds: number;

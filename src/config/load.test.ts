@@ -22,6 +22,7 @@ test("three settings suffice for a pair, the rest has defaults", () => {
   expect(good(SHORTEST)).toEqual({
     sync: {
       mode: "ftfw",
+      apply: "commit",
       flowsMax: 1_048_576,
       resendQueue: 131_072,
       ackWindow: 300,
@@ -55,6 +56,7 @@ test("three settings suffice for a pair, the rest has defaults", () => {
 const FULL = `
 [sync]
 mode = "ftfw"
+apply = "commit"
 flows_max = 4096
 resend_queue = 1000
 ack_window = 10
@@ -87,6 +89,7 @@ test("every setting that is written is taken, and shown settings load as the sam
   const config = good(FULL);
   expect(config.sync).toEqual({
     mode: "ftfw",
+    apply: "commit",
     flowsMax: 4096,
     resendQueue: 1000,
     ackWindow: 10,

@@ -7,6 +7,7 @@ export function renderConfig(config: Config): string {
   return Bun.TOML.stringify({
     sync: {
       mode: sync.mode,
+      apply: sync.apply,
       flows_max: sync.flowsMax,
       resend_queue: sync.resendQueue,
       ack_window: sync.ackWindow,

@@ -84,6 +84,7 @@ const pathOrNone = (none: string) =>
 const sync = v.pipe(
   table({
     mode: v.optional(v.picklist(["ftfw"], 'the one mode available is "ftfw"'), "ftfw"),
+    apply: v.optional(v.picklist(["live", "commit"], 'expected "live" or "commit"'), "commit"),
     flows_max: wholeNumber(limits.FLOWS_MAX),
     resend_queue: wholeNumber(limits.RESEND_QUEUE_MESSAGES),
     ack_window: wholeNumber(limits.ACK_WINDOW_MESSAGES),
@@ -101,6 +102,7 @@ const sync = v.pipe(
   ),
   v.transform((found) => ({
     mode: found.mode,
+    apply: found.apply,
     flowsMax: found.flows_max,
     resendQueue: found.resend_queue,
     ackWindow: found.ack_window,

@@ -155,6 +155,7 @@ export class Loop {
     let replicaMs = replica.nextDueMs(nowMs);
     if (links.every((link) => this.#isMute(link))) replicaMs = Math.max(replicaMs, nowMs + MUTE_MS);
     dueMs = Math.min(dueMs, this.#node.watch.dueMs, this.#node.flight.dueMs);
+    if (this.#follows) dueMs = Math.min(dueMs, this.#node.apply?.dueMs ?? dueMs);
     dueMs = Math.min(dueMs, jobs.dueMs, replicaMs, this.#parts.systemd.dueMs);
     dueMs = Math.min(dueMs, this.#parts.roles.dueMs);
     return Math.max(0, dueMs - nowMs);
@@ -163,6 +164,12 @@ export class Loop {
   /** Nothing can be sent now: epoll will say when it can, `tend`, or a peer that seals. */
   #isMute(link: Link): boolean {
     return !link.maySend || link.channel === undefined || (this.#watched[link.channel.fd] & EPOLLOUT) !== 0;
+  }
+
+  /** Whether the kernel may be told of the peer's flows: not while its table is read, or an older part of the dump would bring back what was deleted. */
+  get #follows(): boolean {
+    const { apply, state } = this.#node;
+    return apply?.active === true && state.started && state.rereading === 0;
   }
 
   /** One turn, left to right. What epoll did not name by `waitedMs` was not there then. */
@@ -179,6 +186,10 @@ export class Loop {
     }
     nowMs = monotonicMs();
     this.#parts.roles.tick(nowMs);
+    if (this.#follows) {
+      this.#node.apply?.turn(nowMs);
+      nowMs = monotonicMs();
+    }
     jobs.turn(nowMs);
     replica.tick(nowMs);
     if (replica.ownership.wantsReading) this.#parts.readingWanted();

@@ -10,6 +10,7 @@ import type { KernelLookup } from "../kernel/lookup.ts";
 import type { KernelTimers } from "../kernel/timers.ts";
 import type { Replica } from "../replica.ts";
 import type { AuditReport, CommitReport, Role, RoleChangeReport } from "../report.ts";
+import type { Apply } from "./apply.ts";
 import type { FlightRecorder } from "./flight-recorder.ts";
 import type { FlightWatch } from "./flight-watch.ts";
 import type { Gate } from "./gate.ts";
@@ -34,6 +35,8 @@ export interface Node {
   readonly deletes: KernelDelete;
   readonly timers: KernelTimers;
   readonly lookup: KernelLookup;
+  /** Undefined where flows of the peer wait for a commit (`sync.apply = "commit"`). */
+  readonly apply: Apply | undefined;
   readonly links: readonly Link[];
   readonly gate: Gate;
   /** The addresses that keepalived moves, as far as the configuration knows them. */

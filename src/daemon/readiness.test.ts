@@ -21,6 +21,7 @@ function node(
     dirty?: DirtyReason;
     asideUntilMs?: number;
     peerRole?: string;
+    isCurrent?: boolean;
   } = {},
 ): Node {
   const held = { supported: true, equalMs: NOW_MS - 1_000, flows: 5, differing: 0, leftovers: 0, ...other.held };
@@ -45,6 +46,7 @@ function node(
     replica: { external: { count: 5 }, sessions: [session], held: () => held, counters },
     config: { sync: { flowsMax: 16 } },
     links: [link],
+    apply: other.isCurrent === undefined ? undefined : { isCurrent: () => other.isCurrent },
     startedMs: 0,
   } as unknown as Node;
 }
@@ -65,6 +67,15 @@ test("a peer that can prove it must have been found equal, lately or at the last
   expect(readiness(node({ held: { ...differing, differing: 0 } }), NOW_MS).ready).toBeTrue();
   expect(readiness(node({ held: { ...differing, supported: false } }), NOW_MS).ready).toBeTrue();
   expect(readiness(node({ held: differing, peer: "silent" }), NOW_MS).ready).toBeTrue();
+});
+
+test("a backup whose kernel follows its peer is ready once it has caught up", () => {
+  expect(readiness(node({ isCurrent: true }), NOW_MS).ready).toBeTrue();
+  expect(readiness(node({ isCurrent: false }), NOW_MS)).toEqual({
+    ready: false,
+    aside: false,
+    reason: "flows of the peer are still being put into the kernel",
+  });
 });
 
 test("a backup whose events were lost is not ready, a primary stays what it is", () => {

@@ -27,6 +27,7 @@ export function readiness(node: Node, nowMs: number): ReadyReport {
     return no(
       `the external cache is full (sync.flows_max is ${config.sync.flowsMax}), so flows of the peer may be missing`,
     );
+  if (node.apply?.isCurrent(nowMs) === false) return no("flows of the peer are still being put into the kernel");
   for (let peer = 0; peer < replica.sessions.length; peer++) {
     const reason = lacking(node, peer, nowMs);
     if (reason !== undefined) return no(reason);

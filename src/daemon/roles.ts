@@ -16,6 +16,7 @@ import { SplitBrain } from "./split-brain.ts";
 import { heldOf } from "./virtual-addresses.ts";
 import { commitMissing } from "./work/commit.ts";
 import { relaxWindows } from "./work/kernel-table.ts";
+import { followNobody } from "./work/live.ts";
 import { notify } from "./work/notify.ts";
 
 type Outcome = Result<NotifyReport, Failure<NotifyReport>>;
@@ -106,8 +107,10 @@ export class Roles {
   begin(own: readonly OwnAddress[] | undefined, nowMs: number): void {
     this.addresses(own);
     const { virtual, log, gate } = this.#node;
-    if (this.#arbiter.role === "master") log.info("the virtual addresses are here already: this node is primary");
-    else if (virtual.length > 0 && this.#held === 0) gate.guard(nowMs);
+    if (this.#arbiter.role === "master") {
+      log.info("the virtual addresses are here already: this node is primary");
+      followNobody(this.#node);
+    } else if (virtual.length > 0 && this.#held === 0) gate.guard(nowMs);
     this.readFifo(nowMs);
   }
 
@@ -224,8 +227,7 @@ export class Roles {
 
   /** The kernel's table is kept current and complete: a takeover finds its flows there. */
   #isLive(nowMs: number): boolean {
-    const { apply } = this.#node.config.sync as { readonly apply?: string };
-    return apply === "live" && readiness(this.#node, nowMs).ready;
+    return this.#node.config.sync.apply === "live" && readiness(this.#node, nowMs).ready;
   }
 
   #peerRole(): Role {

@@ -25,6 +25,7 @@ import { type Result, refuse, succeed } from "../result.ts";
 import { Ftfw, firstSequence } from "../sync/ftfw.ts";
 import type { SlotOwner } from "../sync/session.ts";
 import { VERSION } from "../version.ts";
+import { Apply } from "./apply.ts";
 import { monotonicMs } from "./clock.ts";
 import { Control } from "./control.ts";
 import { FlightRecorder } from "./flight-recorder.ts";
@@ -42,6 +43,7 @@ import { rehearse } from "./rehearsal.ts";
 import { Roles } from "./roles.ts";
 import { Systemd } from "./systemd.ts";
 import { audit, newAudit } from "./work/audit.ts";
+import { leave, settle } from "./work/live.ts";
 import { resync } from "./work/resync.ts";
 import { wantedReading } from "./work/wanted.ts";
 
@@ -146,6 +148,9 @@ async function serve(node: Node, addresses: AddressWatch): Promise<number> {
   systemd.stopping();
   node.gate.close();
   roles.close();
+  const shortened = leave(node);
+  if (shortened > 0)
+    log.info(`shortened the timers of ${shortened} flows of the peer to ${config.sync.purgeTimeoutSeconds} s`);
   for (const link of node.links) link.close();
   node.flight.note("stop");
   await Promise.all([control.stop(), node.flight.close()]);
@@ -170,19 +175,22 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
   if (!timers.ok) return timers;
   const lookup = KernelLookup.open();
   if (!lookup.ok) return lookup;
+  const virtual = config.keepalived.virtualAddresses;
+  const filter = new AddressFilter([...config.filter.ignoreAddresses, ...virtual.map(whole)]);
+  const replica = makeReplica(config, filter);
+  const apply = makeApply(replica, config.sync.purgeTimeoutSeconds);
+  if (!apply.ok) return apply;
   const capped = events.value.bufferWarning(config.netlink.bufferBytes);
   if (capped !== undefined) log.warning(explain(capped));
   // What we commit or shorten is the peer's, or no news; told to the peer it would only come back.
-  const deaf = events.value.ignorePortIds([commit.value.portId, timers.value.portId]);
+  const deaf = events.value.ignorePortIds([commit.value.portId, timers.value.portId, ...(apply.value?.portIds ?? [])]);
   if (!deaf.ok) return deaf;
 
-  const virtual = config.keepalived.virtualAddresses;
-  const filter = new AddressFilter([...config.filter.ignoreAddresses, ...virtual.map(whole)]);
   const node: Node = {
     config,
     log,
     filter,
-    replica: makeReplica(config, filter),
+    replica,
     events: events.value,
     expectationEvents: expectationEvents?.value,
     masters: masters.value,
@@ -192,6 +200,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
     timers: timers.value,
     lookup: lookup.value,
     links: config.links.map((link, i) => new Link(link, keys[i], log)),
+    apply: apply.value,
     gate: new Gate(config, virtual, log),
     virtual,
     jobs: new Jobs(),
@@ -225,6 +234,20 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
   return { ok: true, value: node };
 }
 
+/** Sockets of its own: what it tells the kernel mixes with no commit, and none of it comes back as an event. */
+function makeApply(replica: Replica, doubtSeconds: number): Result<Apply | undefined, KernelError> {
+  const { live } = replica;
+  if (live === undefined) return { ok: true, value: undefined };
+  const commit = KernelCommit.open();
+  if (!commit.ok) return commit;
+  const deletes = KernelDelete.open();
+  if (!deletes.ok) return deletes;
+  const timers = KernelTimers.open();
+  if (!timers.ok) return timers;
+  const parts = { replica, commit: commit.value, deletes: deletes.value, timers: timers.value, doubtSeconds };
+  return { ok: true, value: new Apply(parts, live) };
+}
+
 function makeReplica(config: Config, filter: AddressFilter): Replica {
   const key = new Uint32Array(new Uint8Array(randomBytes(8)).buffer);
   const limits = { ...config.sync, inFlightMax: Math.min(IN_FLIGHT_MAX, config.sync.resendQueue / 2) };
@@ -237,6 +260,7 @@ function makeReplica(config: Config, filter: AddressFilter): Replica {
     staleMs: config.sync.purgeTimeoutSeconds * 1_000,
     filter,
     hashKey: [key[0], key[1]],
+    live: config.sync.apply === "live",
     // Whoever has the key is a ctsync node.
     sessions: config.links.map(({ keyFile }) => {
       const extension = keyFile === "" ? undefined : { epoch };
@@ -267,6 +291,7 @@ function updateOwnAddresses(node: Node): readonly OwnAddress[] | undefined {
 /** The first reading of the kernel's table; then systemd hears that we are ready, and the peer is asked for all it has. */
 function readKernel(node: Node, systemd: Systemd): void {
   for (const session of node.replica.sessions) session.request();
+  node.apply?.begin(monotonicMs());
   void node.jobs.add(resync(node)).then((result) => {
     if (!result.ok) {
       node.log.error(result.error.error);
@@ -280,6 +305,7 @@ function readKernel(node: Node, systemd: Systemd): void {
       `read ${result.value.read} flows from the kernel, ${node.replica.internal.count} of them to replicate`,
     );
     systemd.ready();
+    if (node.apply !== undefined) void node.jobs.add(settle(node));
     void node.jobs.addIdle(
       rehearse(
         node.commit,

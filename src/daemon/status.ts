@@ -1,11 +1,15 @@
 /** The daemon's state as `ctsync status` shows it. */
+import { explainRefusal } from "../kernel/explain-errno.ts";
 import type { AuditReport, Counters, PeerReport, StatusReport } from "../report.ts";
+import type { ApplyReport } from "../report-apply.ts";
 import { VERSION } from "../version.ts";
+import { noneApplied } from "./apply.ts";
 import { monotonicMs } from "./clock.ts";
 import { DIRTY } from "./dirty.ts";
 import type { Node } from "./node.ts";
 import { readiness } from "./readiness.ts";
 import type { Roles } from "./roles.ts";
+import { refusal } from "./work/refusal.ts";
 
 export function statusReport(node: Node, roles: Roles): StatusReport {
   const { replica, events, state } = node;
@@ -31,6 +35,7 @@ export function statusReport(node: Node, roles: Roles): StatusReport {
     },
     peer: peerReport(node, nowMs),
     link: node.links[0].report(),
+    apply: applyReport(node, nowMs),
     kernel: {
       events: events.received,
       overruns: events.overruns,
@@ -66,6 +71,21 @@ function auditReport({ audit: { last } }: Node, nowMs: number): AuditReport | nu
   if (last === null) return null;
   const { atMs, ...found } = last;
   return { secondsAgo: Math.floor((nowMs - atMs) / 1_000), ...found };
+}
+
+function applyReport(node: Node, nowMs: number): ApplyReport {
+  const { apply, replica } = node;
+  const queue = replica.live?.queue;
+  return {
+    mode: node.config.sync.apply,
+    active: queue?.active ?? false,
+    waiting: queue?.waiting ?? 0,
+    withdrawing: queue?.withdrawing ?? 0,
+    oldestMs: queue === undefined || queue.waiting === 0 ? 0 : Math.max(0, Math.round(nowMs - queue.oldestMs)),
+    standing: queue?.standing ?? 0,
+    failing: queue?.failing ?? 0,
+    refusals: [...(apply?.refusals ?? [])].map(([errno, count]) => refusal(errno, explainRefusal(errno), count)),
+  };
 }
 
 function peerReport(node: Node, nowMs: number): PeerReport {
@@ -122,6 +142,7 @@ function counters(node: Node): Counters {
       expectationsCommitted: expectationCommit.committed,
       expectationsRefused: expectationCommit.refused,
     },
+    apply: { ...(node.apply?.counters ?? noneApplied()) },
     cache: { ...replica.counters.cache },
     audit: { ...node.audit.counters },
     wire: { ...replica.counters.wire },

@@ -13,7 +13,7 @@ export const CTSYNC = resolve(import.meta.dir, "../../dist/ctsync");
 
 const READY_DEADLINE_MS = 10_000;
 
-/** What a test says about a daemon; the rest is ctsync's defaults. Keys inside its sections are as in the file. */
+/** What a test says about a daemon; the rest is ctsync's defaults, but for `sync.apply`, which is "commit". Keys inside its sections are as in the file. */
 export interface LabConfig {
   readonly interface: string;
   readonly local: string;
@@ -39,7 +39,7 @@ function section(heading: string, settings: object): string[] {
 export function writeConfig(lab: Lab, name: string, config: LabConfig): Promise<string> {
   const { local, peer, port, ignoreAddresses } = config;
   const text = [
-    ...section("[sync]", { mode: "ftfw", ...config.sync }),
+    ...section("[sync]", { mode: "ftfw", apply: "commit", ...config.sync }),
     ...section("[[link]]", {
       ...{ transport: "udp", interface: config.interface, local, peer, port: port ?? 3780 },
       ...config.link,

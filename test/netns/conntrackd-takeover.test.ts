@@ -83,15 +83,33 @@ async function adjustmentsArrive({ backup }: Pair): Promise<void> {
   await until(arrived, 5_000, "the external cache has the sequence adjustments");
 }
 
-describe.each(BOTH_WAYS_ROUND)("%s was primary, %s takes over", (primary, backup) => {
+/** ctsync's kernel has been told of all that ctsync was told. */
+async function applied({ backup }: Pair): Promise<void> {
+  if (!(backup instanceof CtsyncNode)) return;
+  const { daemon } = backup;
+  const isIdle = async () => {
+    const { apply, external } = await daemon.status();
+    return apply.waiting + apply.withdrawing + apply.failing === 0 && apply.standing === external;
+  };
+  await until(isIdle, 5_000, "the kernel follows the external cache");
+}
+
+const WAYS: readonly (readonly [primary: Program, backup: Program, apply: "commit" | "live"])[] = [
+  ...BOTH_WAYS_ROUND.map(([primary, backup]) => [primary, backup, "commit"] as const),
+  ["conntrackd", "ctsync", "live"],
+];
+
+describe.each(WAYS)("%s was primary, %s takes over, ctsync applies at %s", (primary, backup, apply) => {
   let lab: Lab;
   let pair: Pair;
   let before: Uint32Array[];
+  /** The backup's table before and after the takeover. */
+  let standing: Map<string, Uint32Array>;
   let after: Map<string, Uint32Array>;
 
   beforeAll(async () => {
     lab = await Lab.create();
-    pair = await startPair(lab, [primary, backup]);
+    pair = await startPair(lab, [primary, backup], { apply });
     insert(
       pair.primary.namespace,
       EVERY_KIND.map(([, wanted]) => flowOf(wanted)),
@@ -103,6 +121,8 @@ describe.each(BOTH_WAYS_ROUND)("%s was primary, %s takes over", (primary, backup
     await converged(pair);
     await adjustmentsArrive(pair);
     before = [...entries(pair.primary.namespace).values()].map((words) => carried(words, backup));
+    if (apply === "live") await applied(pair);
+    standing = entries(pair.backup.namespace);
     await pair.backup.takeOver();
     after = entries(pair.backup.namespace);
   });
@@ -113,6 +133,12 @@ describe.each(BOTH_WAYS_ROUND)("%s was primary, %s takes over", (primary, backup
     for (const property of [f.HAS_LABELS, f.HAS_HELPER, f.HAS_MASTER, f.HAS_SEQADJ, f.HAS_SYNPROXY, f.HAS_VTAGS])
       expect(has & property).toBe(property);
     expect(before.length).toBeGreaterThan(50);
+  });
+
+  test("before the takeover the backup's kernel has all of them, or none", () => {
+    const texts = (table: Map<string, Uint32Array>) =>
+      [...table].map(([key, entry]) => `${key} ${JSON.stringify(comparable(entry))}`).sort();
+    expect(texts(standing)).toEqual(apply === "live" ? texts(after) : []);
   });
 
   test("every flow stands in the backup's kernel as it stood in the primary's, and no other", () => {
@@ -136,6 +162,7 @@ describe.each(BOTH_WAYS_ROUND)("%s was primary, %s takes over", (primary, backup
     const { lastRoleChange, counters } = await ctsync.daemon.status();
     if (backup === "ctsync") expect(lastRoleChange).toMatchObject({ role: "master", ok: true });
     expect(counters.kernel?.refused).toBe(0);
+    if (apply === "live") expect(counters.apply?.refused).toBe(0);
   });
 
   test("the old primary holds what the new one has", async () => {

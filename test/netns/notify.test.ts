@@ -17,6 +17,8 @@ const TIMEOUT_SECONDS = 900;
 /** sync.purge_timeout's default: what a backup shortens timers to. */
 const PURGE_SECONDS = 60;
 
+const MODES = ["commit", "live"] as const;
+
 const manyFlows = (): Flow[] =>
   Array.from({ length: FLOWS }, (_, i) => flowOf({ l4proto: IPPROTO_TCP, ports: portsWord(10_000 + i, 80) }));
 
@@ -28,8 +30,8 @@ interface Pair {
 }
 
 /** A primary with flows, and a backup that holds them in its external cache. */
-async function makePair(lab: Lab): Promise<Pair> {
-  const sides = await makeSides(lab);
+async function makePair(lab: Lab, apply: "commit" | "live" = "commit"): Promise<Pair> {
+  const sides = await makeSides(lab, { sync: { apply } });
   const [peer, daemon] = await startPair(sides);
   const [primary, backup] = sides;
   insert(primary, manyFlows(), TIMEOUT_SECONDS);
@@ -88,25 +90,28 @@ test("master and at once backup: the takeover is finished, then the timers are s
   expect(lastRoleChange).toMatchObject({ role: "backup", ok: true });
 });
 
-test("backup and at once master again: no flow keeps the short timeout of a backup", async () => {
+test.each(MODES)("%s: backup and at once master again: no flow keeps the short timeout of a backup", async (apply) => {
   await using lab = await Lab.create();
-  const { backup, daemon } = await makePair(lab);
+  const { backup, daemon } = await makePair(lab, apply);
   succeeded(await say(daemon, ["master"], ["backup"], ["master"]));
   expect(Math.min(...timeoutsOf(backup))).toBeGreaterThan(PURGE_SECONDS);
   const { role, internal } = await daemon.status();
   expect({ role, internal }).toEqual({ role: "master", internal: FLOWS });
 });
 
-test("fault and master again while no peer is there: no flow keeps the short timeout of a backup", async () => {
-  await using lab = await Lab.create();
-  const { backup, daemon, peer } = await makePair(lab);
-  succeeded(await say(daemon, ["master"]));
-  await peer.stop();
-  succeeded(await say(daemon, ["fault"]));
-  expect(Math.max(...timeoutsOf(backup))).toBeLessThanOrEqual(PURGE_SECONDS);
-  succeeded(await say(daemon, ["master"]));
-  expect(Math.min(...timeoutsOf(backup))).toBeGreaterThan(PURGE_SECONDS);
-});
+test.each(MODES)(
+  "%s: fault and master again while no peer is there: no flow keeps the short timeout of a backup",
+  async (apply) => {
+    await using lab = await Lab.create();
+    const { backup, daemon, peer } = await makePair(lab, apply);
+    succeeded(await say(daemon, ["master"]));
+    await peer.stop();
+    succeeded(await say(daemon, ["fault"]));
+    expect(Math.max(...timeoutsOf(backup))).toBeLessThanOrEqual(PURGE_SECONDS);
+    succeeded(await say(daemon, ["master"]));
+    expect(Math.min(...timeoutsOf(backup))).toBeGreaterThan(PURGE_SECONDS);
+  },
+);
 
 test("a takeover goes on when the call that asked for it is killed, and the next call finds it done", async () => {
   await using lab = await Lab.create();

@@ -4,7 +4,7 @@ import { bind, openSocket, SOCK_DGRAM, sendTo } from "../../ffi/socket.ts";
 import { AF_INET, inetAddress } from "../../ffi/socket-address.ts";
 import type { Flow } from "../../src/flow/flow.ts";
 import { encodeFlow, MESSAGE_MAX_BYTES } from "../../src/wire/encode.ts";
-import { CT_NEW, putHeader } from "../../src/wire/header.ts";
+import { CT_DESTROY, CT_NEW, CT_UPDATE, putHeader } from "../../src/wire/header.ts";
 import { inside } from "../lab/enter.ts";
 import type { Namespace } from "../lab/namespace.ts";
 
@@ -26,9 +26,21 @@ export class ScriptedPeer implements Disposable {
 
   /** Tells of flows as new ones, a datagram each. */
   tell(...flows: readonly Flow[]): void {
+    this.#say(CT_NEW, flows);
+  }
+
+  change(...flows: readonly Flow[]): void {
+    this.#say(CT_UPDATE, flows);
+  }
+
+  end(...flows: readonly Flow[]): void {
+    this.#say(CT_DESTROY, flows);
+  }
+
+  #say(type: number, flows: readonly Flow[]): void {
     for (const flow of flows) {
       const bytes = encodeFlow(flow, this.#view, 0, false);
-      putHeader(this.#view, 0, CT_NEW, 0, bytes, this.#seq++);
+      putHeader(this.#view, 0, type, 0, bytes, this.#seq++);
       const sent = sendTo(this.#fd, new Uint8Array(this.#view.buffer), bytes, this.#to);
       if (sent !== bytes) throw new Error(`sendto answered ${sent}`);
     }

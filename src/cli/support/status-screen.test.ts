@@ -28,6 +28,16 @@ const STATUS: StatusReport = {
     lost: 0,
   },
   link: { interface: "eth2", local: "10.0.9.1", peer: "10.0.9.2", port: 3780, mtuBytes: 1500, up: true, seal: null },
+  apply: {
+    mode: "live",
+    active: false,
+    waiting: 0,
+    withdrawing: 0,
+    oldestMs: 0,
+    standing: 0,
+    failing: 0,
+    refusals: [],
+  },
   kernel: { events: 1_234_567, overruns: 1, bufferBytes: 2_097_152, suspect: false },
   audit: { secondsAgo: 12, milliseconds: 850, flows: 12_345, missing: 0, changed: 2, dead: 0, timers: 1_000 },
   loop: { turns: 500_000, longestPauseMs: 8.25, recentPauseMs: 1.5 },
@@ -96,6 +106,20 @@ requests  notify 1, status 12
 counters
   wire  truncated 2, unknownAttribute 1`.trimStart(),
   );
+});
+
+test("a backup whose kernel follows its peer says how far", () => {
+  const screen = (apply: Partial<StatusReport["apply"]>) =>
+    statusScreen({ ...STATUS, role: "backup", apply: { ...STATUS.apply, active: true, standing: 100_000, ...apply } });
+  expect(screen({})).toContain("\n          has 100,000 flows of the peer, none waits\n");
+  expect(screen({ waiting: 1_200, withdrawing: 34, oldestMs: 8 })).toContain(
+    "has 100,000 flows of the peer, 1,234 wait, the oldest for 8 ms\n",
+  );
+  const full = { errno: "ENOMEM", reason: "the table is full", count: 5_000 };
+  expect(screen({ failing: 12, refusals: [full] })).toContain(
+    "refuses 12 flows of the peer: ENOMEM, the table is full (5,000 times)\n",
+  );
+  expect(screen({ failing: 1 })).toContain("refuses 1 flows of the peer: their masters are not there\n");
 });
 
 test("a node in trouble says so", () => {

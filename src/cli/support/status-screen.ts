@@ -6,8 +6,10 @@ import type {
   LinkReport,
   PeerReport,
   RecorderReport,
+  Refusal,
   StatusReport,
 } from "../../report.ts";
+import type { ApplyReport } from "../../report-apply.ts";
 import { grouped } from "./terminal.ts";
 import { bytesText, durationText } from "./units.ts";
 
@@ -37,6 +39,7 @@ export function statusScreen(status: StatusReport): string {
       `${grouped(kernel.events)} events, ${grouped(kernel.overruns)} overruns, buffer ${bytesText(kernel.bufferBytes)}`,
     ],
   ];
+  for (const text of applyTexts(status.apply)) rows.push(["", text]);
   if (kernel.suspect) rows.push(["", "events were lost: the internal cache is being compared with the kernel"]);
   if (status.audit !== null) rows.push(["", auditText(status.audit)]);
   rows.push([
@@ -113,6 +116,22 @@ function sealText({ seal }: LinkReport): string {
 const queueText = (peer: PeerReport): string =>
   `${grouped(peer.unacknowledged)} unacknowledged, ${grouped(peer.queued)} queued, ` +
   `${grouped(peer.resent)} resent, ${grouped(peer.lost)} lost`;
+
+/** How far the kernel follows the external cache; nothing where it waits for a commit. */
+function applyTexts(apply: ApplyReport): string[] {
+  if (!apply.active) return [];
+  const { waiting, withdrawing, oldestMs, standing, failing } = apply;
+  const waits = waiting + withdrawing === 0 ? "none waits" : `${grouped(waiting + withdrawing)} wait`;
+  const since = waiting === 0 ? "" : `, the oldest for ${durationText(oldestMs)}`;
+  const texts = [`has ${grouped(standing)} flows of the peer, ${waits}${since}`];
+  if (failing > 0) texts.push(`refuses ${grouped(failing)} flows of the peer: ${refusalsText(apply.refusals)}`);
+  return texts;
+}
+
+const refusalsText = (refusals: readonly Refusal[]): string =>
+  refusals.length === 0
+    ? "their masters are not there"
+    : refusals.map(({ errno, reason, count }) => `${errno}, ${reason} (${grouped(count)} times)`).join("; ");
 
 /** What is to be said of how far the peer has all: nothing, when it is not behind and cannot prove it. */
 function standingText({ lagMs, dirty, proof, bulk }: PeerReport): string[] {

@@ -2,18 +2,15 @@
 import { Errno } from "../../../ffi/errno.ts";
 import { CommitPlan } from "../../cache/commit-plan.ts";
 import type { EndedFlows } from "../../cache/ended-flows.ts";
-import { Flow, HAS, HAS_MASTER, HAS_MASTER_PORTS, HAS_TIMEOUT, IPPROTO_TCP, TIMEOUT } from "../../flow/flow.ts";
+import { Flow, HAS, HAS_MASTER, HAS_MASTER_PORTS } from "../../flow/flow.ts";
 import type { KernelCommit } from "../../kernel/commit.ts";
 import { explainRefusal } from "../../kernel/explain-errno.ts";
 import type { Replica } from "../../replica.ts";
 import type { CommitReport, ExpectationsCommitReport } from "../../report.ts";
 import { monotonicMs } from "../clock.ts";
+import { timeoutOf } from "../timeout.ts";
 import { refusal } from "./refusal.ts";
 
-const TCP_ESTABLISHED = 3;
-/** For flows of a peer that sends no timeouts (conntrackd with CommitTimeout): what the kernel itself starts them with. */
-const ESTABLISHED_SECONDS = 432_000;
-const OTHER_SECONDS = 120;
 /** Flows that one batch leaves out at most. */
 const PASSED_MAX = 1_000;
 
@@ -115,9 +112,4 @@ export class CommitRun {
     this.#failures.set(errno, (this.#failures.get(errno) ?? 0) + 1);
   }
   readonly #tried = new Set<number>();
-}
-
-function timeoutOf(flow: Flow): number {
-  if (flow.has(HAS_TIMEOUT)) return flow.words[TIMEOUT];
-  return flow.l4proto === IPPROTO_TCP && flow.state === TCP_ESTABLISHED ? ESTABLISHED_SECONDS : OTHER_SECONDS;
 }

@@ -11,6 +11,7 @@ import { monotonicMs } from "../clock.ts";
 import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
 import { commitAlone } from "./commit.ts";
+import { commitExpectations } from "./expectations.ts";
 
 /** Each step before the last has so long at most. */
 const STEP_MS = 10_000;
@@ -112,12 +113,27 @@ export function answerPreparations(node: Node): void {
     }
     node.state.preparing = true;
     node.log.info("the peer hands over: committing ahead");
-    void node.jobs.add(commitAlone(node)).then((result) => {
+    const startMs = monotonicMs();
+    void node.jobs.add(commitAhead(node)).then((result) => {
       const report = result.ok ? result.value : result.error.value;
       node.state.preparing = false;
-      const taken = (report?.committed ?? 0) + (report?.updated ?? 0);
-      host.preparation.answer({ taken, refused: report?.failed ?? 0 });
-      node.flight.note("handover", `committed ${taken} flows ahead`, { a: report?.milliseconds ?? 0 });
+      host.preparation.answer({ taken: report?.taken ?? 0, refused: report?.refused ?? 0 });
+      const milliseconds = Math.round(monotonicMs() - startMs);
+      node.flight.note("handover", `committed ${report?.taken ?? 0} flows ahead`, { a: milliseconds });
     });
   }
+}
+
+/** Where the kernel follows the peer, only what waits is left to commit. */
+function* commitAhead(node: Node): Job<{ readonly taken: number; readonly refused: number }> {
+  const { apply } = node;
+  if (apply?.active) {
+    const { refused } = yield* apply.drain();
+    yield* commitExpectations(node.replica.expectations.external, node.expectationCommit);
+    return succeed({ taken: apply.standing, refused });
+  }
+  const result = yield* commitAlone(node);
+  const report = result.ok ? result.value : result.error.value;
+  const value = { taken: (report?.committed ?? 0) + (report?.updated ?? 0), refused: report?.failed ?? 0 };
+  return result.ok ? succeed(value) : refuse({ error: result.error.error, value });
 }

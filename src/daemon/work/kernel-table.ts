@@ -31,6 +31,7 @@ export function* resetTimers(node: Node): Job<ResetTimersReport> {
   const flow = new Flow();
   const read = yield* eachKernelFlow(flow, "shortening timers", () => {
     if (node.filter.ignores(flow.words) || !flow.has(HAS_TIMEOUT) || flow.words[TIMEOUT] <= seconds) return;
+    if (node.replica.live?.isPeers(flow)) return; // The peer says how long it lives.
     tally.makeRoom();
     node.timers.add(flow, 0, seconds);
     tally.added++;

@@ -2,14 +2,19 @@
  * What keepalived's word means for us, step by step. Every step is tried whatever became of those before it: a takeover
  * that fails in part must still save what it can.
  */
+
+import type { Live } from "../../replica-live.ts";
 import type { CommitReport, NotifyReport, NotifyRole, NotifyStep } from "../../report.ts";
+import type { AdoptReport } from "../../report-apply.ts";
 import { refuse, succeed } from "../../result.ts";
+import type { Apply } from "../apply.ts";
 import { monotonicMs } from "../clock.ts";
 import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
 import { commit } from "./commit.ts";
 import { flushCommitted } from "./flush.ts";
 import { resetTimers, restoreTimers } from "./kernel-table.ts";
+import { adopt, drain, takeRole } from "./live.ts";
 import { bulk, request } from "./peers.ts";
 import { resync } from "./resync.ts";
 
@@ -17,6 +22,7 @@ import { resync } from "./resync.ts";
 export function* notify(node: Node, role: NotifyRole, why: string): Job<NotifyReport> {
   const startMs = monotonicMs();
   const word = ++node.state.words;
+  takeRole(node, role);
   node.log.info(why.includes(role) ? why : `${role}: ${why}`);
   const steps = yield* role === "master"
     ? toMaster(node)
@@ -34,23 +40,44 @@ export function* notify(node: Node, role: NotifyRole, why: string): Job<NotifyRe
 }
 
 function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
+  const { apply } = node;
+  const { live } = node.replica;
+  if (apply !== undefined && live !== undefined) return yield* toLiveMaster(node, apply, live);
   const steps: NotifyStep[] = [];
   const tell = (step: NotifyStep): void => void steps.push(logged(node, "master", step));
   node.replica.external.beginTakeover();
   tell(yield* stepOf("commit", commit(node), committedText));
-  const held = node.gate.isShut;
-  node.gate.pass("the commit is done", monotonicMs());
-  if (held) node.flight.note("gate", "opened");
+  pass(node);
   tell(yield* stepOf("flush", flushCommitted(node), (done) => `${flows(done.removed)} left the external cache`));
   // Primary again before a peer took over from us, or while none is there: what we shortened is nobody else's to restore.
-  if (node.state.timersShortened)
-    tell(
-      yield* stepOf("restore-timers", restoreTimers(node), (done) => `restored the timers of ${flows(done.restored)}`),
-    );
+  if (node.state.timersShortened) tell(yield* restoreStep(node));
   tell(yield* stepOf("resync", resync(node, true), (done) => `read ${flows(done.read)} from the kernel`));
   tell(yield* bulkStep(node));
   return steps;
 }
+
+function pass({ gate, flight }: Node): void {
+  const held = gate.isShut;
+  gate.pass("the commit is done", monotonicMs());
+  if (held) flight.note("gate", "opened");
+}
+
+/** The kernel followed the peer: what it has becomes this node's own. The peer hears of each flow as it does. */
+function* toLiveMaster(node: Node, apply: Apply, live: Live): Generator<Slice, NotifyStep[], void> {
+  const steps: NotifyStep[] = [];
+  const tell = (step: NotifyStep): void => void steps.push(logged(node, "master", step));
+  tell(yield* stepOf("apply", drain(node, apply), (done) => `applied the last ${flows(done.applied)}`));
+  pass(node);
+  // Before the kernel's table is read, whose timers are not to be believed.
+  if (node.state.timersShortened) tell(yield* restoreStep(node));
+  const adopted = (done: AdoptReport): string =>
+    `${flows(done.adopted)} became ours, ${done.missing} were still to be committed`;
+  tell(yield* stepOf("adopt", adopt(node, apply, live), adopted));
+  return steps;
+}
+
+const restoreStep = (node: Node) =>
+  stepOf("restore-timers", restoreTimers(node), (done) => `restored the timers of ${flows(done.restored)}`);
 
 /** A primary often takes over because its peer is dead: then nobody is there to be told, and that is no failure. */
 function* bulkStep(node: Node): Generator<Slice, NotifyStep, void> {

@@ -10,6 +10,7 @@ import { DEAD } from "../../cache/internal.ts";
 import type { DumpAge } from "../../cache/recent-events.ts";
 import { Flow } from "../../flow/flow.ts";
 import { explain } from "../../kernel/kernel-error.ts";
+import type { Entry } from "../../replica.ts";
 import type { ResyncReport } from "../../report.ts";
 import { type Result, refuse, succeed } from "../../result.ts";
 import { monotonicMs } from "../clock.ts";
@@ -19,11 +20,18 @@ import { resyncExpectations } from "./expectations.ts";
 import { eachKernelFlow } from "./table.ts";
 
 /** `claims`: this node has taken over, so what stands in its kernel is its own to announce. */
-export function* resync(node: Node, claims = false): Job<ResyncReport> {
+export function resync(node: Node, claims = false): Job<ResyncReport> {
+  return reread(node, (flow, nowMs) => node.replica.kernelEntry(flow, nowMs, claims));
+}
+
+/** What an entry of the dump is to the caches. */
+type Take = (flow: Flow, nowMs: number) => Entry;
+
+export function* reread(node: Node, take: Take): Job<ResyncReport> {
   const age = node.replica.recentEvents.read();
   node.state.rereading++;
   try {
-    return yield* new Reread(node, claims, age).run();
+    return yield* new Reread(node, take, age).run();
   } finally {
     node.state.rereading--;
     age.close();
@@ -32,7 +40,7 @@ export function* resync(node: Node, claims = false): Job<ResyncReport> {
 
 class Reread {
   readonly #node: Node;
-  readonly #claims: boolean;
+  readonly #entry: Take;
   readonly #age: DumpAge;
   readonly #flow = new Flow();
   #created = 0;
@@ -41,9 +49,9 @@ class Reread {
   /** Why the kernel could not be asked. */
   #errno = 0;
 
-  constructor(node: Node, claims: boolean, age: DumpAge) {
+  constructor(node: Node, entry: Take, age: DumpAge) {
     this.#node = node;
-    this.#claims = claims;
+    this.#entry = entry;
     this.#age = age;
   }
 
@@ -90,7 +98,7 @@ class Reread {
   }
 
   #take(flow: Flow, nowMs: number): void {
-    const entry = this.#node.replica.kernelEntry(flow, nowMs, this.#claims);
+    const entry = this.#entry(flow, nowMs);
     if (entry === "created") this.#created++;
     else if (entry === "updated") this.#updated++;
   }

@@ -1,0 +1,165 @@
+/**
+ * A node whose kernel follows its peer (`sync.apply = "live"`) changes its role: what it does beside, or instead of, what
+ * a node does that commits.
+ *
+ *   begins     the kernel's table has been read: what stands in it is held until the peer said what is its own
+ *   takes over drain     what waits still goes into the kernel: a few milliseconds, whatever the size of the table
+ *              adopt     the table is read: each entry goes from the external cache to the internal one, and is announced
+ *                        once; what the kernel lacks is committed
+ *   steps down the kernel follows again; each flow that the peer names leaves the internal cache
+ *   stops      the timers of the peer's entries are shortened, since nobody renews or deletes them now
+ */
+import { Flow, HAS_TIMEOUT, TIMEOUT } from "../../flow/flow.ts";
+import type { Live } from "../../replica-live.ts";
+import type { NotifyRole } from "../../report.ts";
+import type { AdoptReport } from "../../report-apply.ts";
+import { refuse, succeed } from "../../result.ts";
+import type { Session } from "../../sync/session.ts";
+import type { Apply, Drained } from "../apply.ts";
+import { monotonicMs } from "../clock.ts";
+import type { Job, Slice } from "../jobs.ts";
+import type { Node } from "../node.ts";
+import { commitExpectations } from "./expectations.ts";
+import { reread } from "./resync.ts";
+
+/** Longer than a living peer is ever silent. */
+const ANSWER_MS = 3_500;
+const WAIT = { peerWaitMs: 5 } as const;
+const NOTHING: Drained = { applied: 0, withdrawn: 0, refused: 0, failures: [] };
+const SLOTS_PER_LOOK = 1_024;
+
+/** keepalived spoke: from now on the kernel follows the peer's word, or does not. */
+export function takeRole(node: Node, role: NotifyRole): void {
+  const { live } = node.replica;
+  if (node.apply === undefined || live === undefined) return;
+  if (role !== "master") node.apply.begin(monotonicMs());
+  if (live.holding) live.holding = role !== "master";
+  else if (role !== "master") void node.jobs.addIdle(settle(node)); // What was in doubt is not any more.
+}
+
+/** A daemon that starts on a primary: what its kernel has is its own, and the peer's word changes nothing there. */
+export function followNobody({ apply, replica }: Node): void {
+  apply?.end();
+  if (replica.live !== undefined) replica.live.holding = false;
+}
+
+/** After the start: waits until it is known what the peer has, or that none is there; what is held is the peer's or ours then. */
+export function* settle(node: Node): Job<{ readonly leftOver: number }> {
+  const { replica, timers } = node;
+  const { live, internal } = replica;
+  if (live === undefined) return succeed({ leftOver: 0 });
+  const isKnown = (session: Session, nowMs: number): boolean =>
+    session.requestDone || (nowMs - node.startedMs > ANSWER_MS && session.peerState(nowMs) === "silent");
+  while (!replica.sessions.every((session) => isKnown(session, monotonicMs()))) yield WAIT;
+  live.holding = false;
+  const flow = new Flow();
+  const seconds = node.config.sync.purgeTimeoutSeconds;
+  let leftOver = 0;
+  let seen = 0;
+  for (let slot = internal.nextLive(0); slot >= 0; slot = internal.nextLive(slot + 1)) {
+    if (++seen % SLOTS_PER_LOOK === 0) {
+      timers.flush(); // Another job may use them in between.
+      yield 0;
+    }
+    if (!internal.isHeld(slot)) continue;
+    if (live.settle(slot, monotonicMs()) !== "left over" || !internal.leaveOver(slot)) continue;
+    // It ended while we were not there, or nobody speaks for it: it lives no longer than a short absence.
+    internal.read(slot, flow, monotonicMs());
+    if (!timers.hasRoom()) timers.flush();
+    if (!flow.has(HAS_TIMEOUT) || flow.words[TIMEOUT] > seconds) timers.add(flow, slot, seconds);
+    leftOver++;
+  }
+  timers.flush();
+  return succeed({ leftOver });
+}
+
+/** What waits still, and the peer's expectations. From then on nothing is applied: what the peer says now may be old. */
+export function* drain(node: Node, apply: Apply): Job<Drained & { readonly expectations: number }> {
+  const startMs = monotonicMs();
+  node.flight.note("commit-begin", "", { a: node.replica.live?.queue.waiting ?? 0 });
+  const drained = apply.active ? yield* apply.drain() : NOTHING;
+  apply.end();
+  const { committed, failed } = yield* commitExpectations(node.replica.expectations.external, node.expectationCommit);
+  node.flight.note("commit-end", "", {
+    a: drained.applied,
+    c: drained.refused,
+    d: Math.round(monotonicMs() - startMs),
+  });
+  for (const { errno, reason, count } of drained.failures)
+    node.flight.note("refused", `${errno}: ${reason}`, { a: count });
+  node.watch.committed();
+  const value = { ...drained, expectations: committed };
+  return failed === 0 ? succeed(value) : refuse({ error: `${failed} expectations could not be committed`, value });
+}
+
+/** The kernel's table is ours, entry by entry. What the external cache has and the kernel has not is put into it. */
+export function* adopt(node: Node, apply: Apply, live: Live): Job<AdoptReport> {
+  const { internal, expectations } = node.replica;
+  const before = internal.count;
+  const read = yield* reread(node, (flow, nowMs) => live.adopt(flow, nowMs));
+  if (!read.ok) return refuse({ error: read.error.error });
+  apply.beginEmpty();
+  const missing = yield* findMissing(node, live);
+  const { refused } = yield* apply.drain();
+  apply.end();
+  yield* adoptApplied(node, live, missing);
+  expectations.external.clear(); // They are the kernel's now, and were read with its flows.
+  const value = { read: read.value.read, adopted: internal.count - before, missing: missing.length, refused };
+  return refused === 0 ? succeed(value) : refuse({ error: `${refused} flows could not be put into the kernel`, value });
+}
+
+/** The peer's flows that our kernel knows nothing of: they wait. */
+function* findMissing(node: Node, live: Live): Generator<Slice, number[], void> {
+  const { external } = node.replica;
+  const flow = new Flow();
+  const missing: number[] = [];
+  let seen = 0;
+  for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1)) {
+    if (++seen % SLOTS_PER_LOOK === 0) yield 0;
+    external.read(slot, flow, monotonicMs());
+    if (live.isOurs(flow)) continue;
+    live.queue.changed(slot, monotonicMs());
+    missing.push(slot);
+  }
+  return missing;
+}
+
+/** Those that the kernel has now, by asking for each. */
+function* adoptApplied(node: Node, live: Live, missing: readonly number[]): Generator<Slice, void, void> {
+  const { replica, lookup } = node;
+  const { external } = replica;
+  const flow = new Flow();
+  for (let next = 0; next < missing.length; ) {
+    const nowMs = monotonicMs();
+    for (; next < missing.length && lookup.hasRoom(); next++) {
+      if (!external.isUsed(missing[next])) continue;
+      external.read(missing[next], flow, nowMs);
+      lookup.add(flow);
+    }
+    if (lookup.ask() < 0) return; // The audit will find them.
+    for (let i = 0; i < lookup.asked; i++) {
+      const entry = lookup.found(i);
+      if (entry !== undefined) live.adopt(entry, nowMs);
+    }
+    yield 0;
+  }
+}
+
+/** An orderly end: the peer's entries live on as long as a short absence takes, no longer. */
+export function leave(node: Node): number {
+  const { replica, timers } = node;
+  const { external, live } = replica;
+  if (live === undefined || !live.queue.active) return 0;
+  const seconds = node.config.sync.purgeTimeoutSeconds;
+  const flow = new Flow();
+  let shortened = 0;
+  for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1)) {
+    if (!live.queue.stands(slot)) continue;
+    external.read(slot, flow, monotonicMs());
+    if ((flow.has(HAS_TIMEOUT) && flow.words[TIMEOUT] <= seconds) || replica.live?.isOurs(flow)) continue;
+    if (!timers.hasRoom()) shortened -= timers.flush();
+    timers.add(flow, slot, seconds);
+    shortened++;
+  }
+  return shortened - timers.flush();
+}

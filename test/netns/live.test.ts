@@ -1,0 +1,260 @@
+/**
+ * A backup whose kernel follows its peer (sync.apply = "live"): two real daemons, two real kernels. The generator makes,
+ * changes and ends the primary's flows behind its daemon's back, as packets would.
+ */
+import { expect, setDefaultTimeout, test } from "bun:test";
+import { resolve } from "node:path";
+import * as f from "../../src/flow/flow.ts";
+import { IPS_ASSURED, IPS_CONFIRMED, IPS_DST_NAT, IPS_SEEN_REPLY, IPS_SRC_NAT } from "../../src/flow/status.ts";
+import { writeConfig } from "../lab/ctsync.ts";
+import { Lab } from "../lab/lab.ts";
+import { until } from "../lab/until.ts";
+import {
+  cached,
+  connected,
+  DEADLINE_MS,
+  insert,
+  makeSides,
+  remove,
+  type Side,
+  type Sides,
+  start,
+  startPair,
+  statusOf,
+} from "./daemon-pair.ts";
+import { table } from "./kernel-table.ts";
+import { flowOf } from "./kernel-traffic.ts";
+import { copyKey, keyFileOf, keygen } from "./sealed-pair.ts";
+
+setDefaultTimeout(90_000);
+
+const GENERATE = [process.execPath, resolve(import.meta.dir, "../lab/generate.ts"), "--snat"];
+const MANY = 100_000;
+const FEW = 200;
+/** More than other labs on the machine need: the setting is the machine's. */
+const ROOM = 20_000;
+const FILLING = 25_000;
+const TIMEOUT_SECONDS = 900;
+const PURGE_SECONDS = 60;
+/** Flows that the former primary, which nobody told of the takeover, speaks of meanwhile: it tells timers that changed. */
+const STRAYS = 50;
+const LIVE = { sync: { apply: "live" } };
+
+type How = "open" | "sealed";
+const HOW: readonly How[] = ["open", "sealed"];
+
+/** Two machines whose kernels follow each other, on a link with a key or without one. */
+async function liveSides(lab: Lab, how: How): Promise<Sides> {
+  const sides = await makeSides(lab, LIVE);
+  if (how === "open") return sides;
+  await keygen(sides[0]);
+  copyKey(...sides);
+  for (const [i, side] of sides.entries())
+    await writeConfig(lab, side.namespace.name, {
+      ...{ interface: "sync", local: `10.0.9.${i + 1}`, peer: `10.0.9.${2 - i}` },
+      ...{ ...LIVE, link: { key_file: keyFileOf(side) } },
+    });
+  return sides;
+}
+
+const generate = (side: Side, ...args: readonly string[]): Promise<string> =>
+  side.namespace.run([...GENERATE, "--timeout", String(TIMEOUT_SECONDS), ...args], { deadlineMs: 60_000 });
+
+const tcp = (source: number, more: Partial<Parameters<typeof flowOf>[0]> = {}): f.Flow =>
+  flowOf({ l4proto: f.IPPROTO_TCP, source, state: 3, ...more });
+const several = (from: number, count: number, more: Partial<Parameters<typeof flowOf>[0]> = {}): f.Flow[] =>
+  Array.from({ length: count }, (_, i) => tcp(from + i, more));
+
+/** What of an entry must be the same in both kernels. */
+const STATUS = IPS_SEEN_REPLY | IPS_ASSURED | IPS_CONFIRMED | IPS_SRC_NAT | IPS_DST_NAT;
+const isLinks = (words: Uint32Array): boolean => words[f.ORIG_SRC]! >>> 8 === 0x0a0009;
+/** The flows of a kernel, but for the link's own. */
+const entries = (side: Side): Uint32Array[] =>
+  table(side.namespace).filter((words) => f.familyOf(words[f.PROTO]!) === 4 && !isLinks(words));
+const keyOf = (words: Uint32Array): string => words.subarray(0, f.KEY_WORDS).join();
+/** Timers by key. */
+const timers = (side: Side): Map<string, number> =>
+  new Map(entries(side).map((words) => [keyOf(words), words[f.TIMEOUT]!]));
+/** Both tuples, status, mark and state, by key. */
+const states = (side: Side): Map<string, string> =>
+  new Map(
+    entries(side).map((words) => [
+      keyOf(words),
+      `${words.subarray(f.REPLY_SRC, f.HAS).join()} ${words[f.STATUS]! & STATUS} ${words[f.MARK]} ${words[f.INFO]! & 0xff}`,
+    ]),
+  );
+
+const same = (a: Side, b: Side, deadlineMs = DEADLINE_MS): Promise<boolean> =>
+  until(
+    async () => {
+      const { apply } = await statusOf(b);
+      if (apply.waiting + apply.withdrawing > 0) return false;
+      const [wanted, standing] = [states(a), states(b)];
+      return wanted.size === standing.size && [...wanted].every(([key, state]) => standing.get(key) === state);
+    },
+    deadlineMs,
+    `the kernel of ${b.namespace.name} has what that of ${a.namespace.name} has`,
+  );
+
+const sentBy = async (side: Side): Promise<number> => (await statusOf(side)).counters.wire!.flowsSent!;
+
+test("while 100,000 flows come, change and go the backup's kernel becomes the primary's, nothing comes back, and a takeover has nothing left to do", async () => {
+  await using lab = await Lab.create();
+  const sides = await liveSides(lab, "sealed");
+  const [primary, backup] = sides;
+  const [, daemon] = await startPair(sides);
+  for (const { namespace } of sides)
+    await namespace.nft("table ip nat { chain postrouting { type nat hook postrouting priority 100; }\n}");
+  await generate(primary, "--count", String(MANY));
+  await generate(primary, "--action", "update", "--count", "20000", "--mark", "7");
+  await generate(primary, "--action", "churn", "--alive", String(MANY), "--seconds", "2", "--rate", "20000");
+  await same(primary, backup, 30_000);
+  const [theirs, ours] = [timers(primary), timers(backup)];
+  expect(ours.size).toBeGreaterThanOrEqual(MANY);
+  const farthest = Math.max(...[...theirs].map(([key, seconds]) => Math.abs(seconds - (ours.get(key) ?? 0))));
+  expect(farthest).toBeLessThanOrEqual(5);
+  expect(await cached(backup, "internal")).toEqual([]);
+  expect(await sentBy(backup)).toBe(0);
+
+  const before = states(backup);
+  const outcome = await daemon.command("notify", "master");
+  expect(outcome).toMatchObject({ status: 0, stderr: "" });
+  expect(outcome.stdout).toMatch(/^apply: applied the last 0 flows/m);
+  const [, adopted, missing] = /^adopt: (\d+) flows became ours, (\d+) were still to be committed/m.exec(
+    outcome.stdout,
+  )!;
+  expect(Number(adopted)).toBeWithin(ours.size - STRAYS, ours.size + 1);
+  expect(Number(missing)).toBeLessThanOrEqual(STRAYS);
+  expect(states(backup)).toEqual(before);
+  expect((await statusOf(backup)).apply.active).toBeFalse();
+  // The former primary hears of each once, but for what the link dropped, and withdraws its own.
+  const settled = async (): Promise<boolean> => {
+    const { internal, external } = await statusOf(backup);
+    return external <= STRAYS && internal + external === ours.size;
+  };
+  await until(settled, DEADLINE_MS, "the peer has withdrawn its own");
+  const { wire, peer } = (await statusOf(backup)).counters;
+  expect(wire!.flowsSent! - peer!.resent!).toBeWithin(ours.size - STRAYS, ours.size + STRAYS);
+});
+
+test.each(HOW)(
+  "%s: roles change and change back: the kernel of the one that steps down follows, and keeps nothing that ended",
+  async (how) => {
+    await using lab = await Lab.create();
+    const sides = await liveSides(lab, how);
+    const [one, two] = sides;
+    const [first, second] = await startPair(sides);
+    const [staying, ending] = [several(1, FEW), several(1_000, FEW)];
+    await first.succeed("notify", "master");
+    insert(one, [...staying, ...ending], TIMEOUT_SECONDS);
+    await same(one, two);
+
+    await Promise.all([second.succeed("notify", "master"), first.succeed("notify", "backup")]);
+    remove(two, ending);
+    insert(two, [...several(1, FEW, { mark: 9 }), ...several(2_000, FEW)], TIMEOUT_SECONDS);
+    await same(two, one);
+    expect(states(one).size).toBe(2 * FEW);
+    expect(Math.min(...timers(one).values())).toBeGreaterThan(PURGE_SECONDS);
+    const stepped = await statusOf(one);
+    expect({ internal: stepped.internal, standing: stepped.apply.standing }).toEqual({
+      internal: 0,
+      standing: 2 * FEW,
+    });
+
+    await Promise.all([first.succeed("notify", "master"), second.succeed("notify", "backup")]);
+    insert(one, several(1, FEW, { mark: 10 }), TIMEOUT_SECONDS);
+    await same(one, two);
+    expect(Math.min(...timers(two).values())).toBeGreaterThan(PURGE_SECONDS);
+    await until(
+      async () => (await statusOf(two)).internal === 0,
+      DEADLINE_MS,
+      "nothing is left of its time as primary",
+    );
+  },
+);
+
+test.each(HOW)(
+  "%s: the backup's daemon is killed, and later stopped: it finds what it made, says nothing of it, and mends what it missed",
+  async (how) => {
+    await using lab = await Lab.create();
+    const sides = await liveSides(lab, how);
+    const [primary, backup] = sides;
+    const [, daemon] = await startPair(sides);
+    insert(primary, several(1, 3 * FEW), TIMEOUT_SECONDS);
+    await same(primary, backup);
+
+    daemon.process.kill("SIGKILL");
+    await daemon.process.exited;
+    remove(primary, several(1, FEW));
+    insert(primary, [...several(1 + FEW, FEW, { mark: 5 }), ...several(5_000, FEW)], TIMEOUT_SECONDS);
+    const again = await start(backup);
+    await connected(backup);
+    // What ended meanwhile stands until somebody says that this is the backup; then it has a minute left.
+    await again.succeed("notify", "backup");
+    const left = new Set(several(1, FEW).map(({ words }) => keyOf(words)));
+    await until(
+      () => [...timers(backup)].every(([key, seconds]) => left.has(key) === seconds <= PURGE_SECONDS),
+      DEADLINE_MS,
+      "all but what ended has its timer",
+    );
+    remove(backup, several(1, FEW));
+    await same(primary, backup);
+    const { internal, counters } = await statusOf(backup);
+    expect({ internal, sent: counters.wire!.flowsSent }).toEqual({ internal: 0, sent: 0 });
+
+    expect(await again.stop()).toBe(0);
+    expect(Math.max(...timers(backup).values())).toBeLessThanOrEqual(PURGE_SECONDS);
+    await start(backup);
+    await connected(backup);
+    await until(() => Math.min(...timers(backup).values()) > PURGE_SECONDS, DEADLINE_MS, "the timers are right again");
+    await same(primary, backup);
+    expect(await sentBy(backup)).toBe(0);
+  },
+);
+
+test.each(HOW)(
+  "%s: a flow that the backup's own kernel moves becomes the backup's, and what somebody deletes there is made again",
+  async (how) => {
+    await using lab = await Lab.create();
+    const sides = await liveSides(lab, how);
+    const [primary, backup] = sides;
+    await startPair(sides);
+    insert(primary, several(1, 3), TIMEOUT_SECONDS);
+    await same(primary, backup);
+    insert(backup, [tcp(2, { mark: 77 })], TIMEOUT_SECONDS);
+    await until(async () => (await cached(primary, "external")).length === 1, DEADLINE_MS, "the primary hears of it");
+    expect((await cached(backup, "internal")).join()).toContain('"mark":77');
+    remove(backup, [tcp(1), tcp(3)]);
+    await until(() => timers(backup).size === 3, DEADLINE_MS, "they are made again");
+  },
+);
+
+test("a full table: status names it, and the rest follows once there is room", async () => {
+  await using lab = await Lab.create();
+  const sides = await makeSides(lab, LIVE);
+  const [primary, backup] = sides;
+  for (const { namespace } of sides)
+    await namespace.nft("table ip nat { chain postrouting { type nat hook postrouting priority 100; }\n}");
+  await start(primary);
+  await generate(primary, "--count", String(FILLING));
+  const before = Number(await Bun.file("/proc/sys/net/netfilter/nf_conntrack_max").text());
+  lab.machineSysctl("net.netfilter.nf_conntrack_max", ROOM);
+  const daemon = await start(backup);
+  const refused = async (): Promise<boolean> => {
+    const { apply } = await statusOf(backup);
+    return apply.standing + apply.failing >= FILLING;
+  };
+  await until(refused, DEADLINE_MS, "the kernel has taken or refused each");
+  const { apply } = await statusOf(backup);
+  expect(apply.refusals).toMatchObject([
+    { errno: "ENOMEM", reason: expect.stringContaining("the conntrack table is full") },
+  ]);
+  expect(apply.standing).toBeWithin(ROOM - 10, ROOM + 1); // The machine's own few count too.
+  expect(await daemon.succeed("status")).toMatch(
+    /refuses 5,0\d\d flows of the peer: ENOMEM, the conntrack table is full/,
+  );
+
+  lab.machineSysctl("net.netfilter.nf_conntrack_max", before);
+  await same(primary, backup, 40_000);
+  expect((await statusOf(backup)).apply).toMatchObject({ failing: 0, standing: FILLING });
+});
