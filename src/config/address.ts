@@ -111,4 +111,5 @@ export function unfitForLink(address: Address): string | undefined {
 }
 
 /** fe80::/10, which means something on one interface only. */
-export const isLinkLocal = (address: Address): boolean => address.family === 6 && address.words[0] >>> 22 === 0x3fa;
+export const isLinkLocal = ({ family, words }: Pick<Address, "family" | "words">): boolean =>
+  family === 6 && words[0] >>> 22 === 0x3fa;

@@ -5,6 +5,7 @@
  * Those are seen by the kernel's own count of packets given to forwarding (forwarded.ts), looked at every few milliseconds
  * from the moment an address arrives or keepalived speaks, and no longer than needed.
  */
+import { isLinkLocal, type Words } from "../config/address.ts";
 import { addressText } from "../flow/address.ts";
 import type { NotifyRole } from "../report.ts";
 import { monotonicMs } from "./clock.ts";
@@ -16,12 +17,12 @@ const LOOK_MS = 50;
 /** Packets are looked for this often at first, then seldom, then no more. */
 const CLOSE_MS = 2;
 const CLOSE_FOR_MS = 5_000;
-const SELDOM_MS = 50;
+const SELDOM_MS = 250;
 const WATCH_FOR_MS = 60_000;
 
 interface Held {
   readonly family: 4 | 6;
-  readonly words: readonly number[];
+  readonly words: Words;
 }
 
 export class FlightWatch {
@@ -61,10 +62,14 @@ export class FlightWatch {
     this.#node.flight.note("peer", `${link.peer} ${state}`, { a });
   }
 
-  /** Own addresses, as they are now. One that comes may be a virtual one: packets follow it. */
+  /**
+   * Own addresses, as they are now. One that comes may be a virtual one: packets follow it. The link-local one that each
+   * interface gives itself seconds after it came up is none.
+   */
   addresses(found: readonly Held[]): void {
     const { flight, state } = this.#node;
-    const now = new Set(found.map(({ family, words }) => addressText(words, 0, family)));
+    const now = new Set(found.map(textOf));
+    const virtual = new Set(found.filter((address) => !isLinkLocal(address)).map(textOf));
     const before = this.#addresses;
     this.#addresses = now;
     if (before === undefined) return;
@@ -72,7 +77,7 @@ export class FlightWatch {
     const gone = [...before].filter((address) => !now.has(address));
     if (gained.length + gone.length === 0) return;
     flight.note("addresses", [...gained.map((text) => `+${text}`), ...gone.map((text) => `-${text}`)].join(" "));
-    if (gained.length > 0 && state.role !== "master") this.#watchPackets();
+    if (gained.some((text) => virtual.has(text)) && state.role !== "master") this.#watchPackets();
   }
 
   /** Keepalived has spoken; `before`: what this node was. */
@@ -129,3 +134,5 @@ export class FlightWatch {
     this.#packetDueMs = isOver ? Number.POSITIVE_INFINITY : nowMs + (watchedMs > CLOSE_FOR_MS ? SELDOM_MS : CLOSE_MS);
   }
 }
+
+const textOf = ({ family, words }: Held): string => addressText(words, 0, family);

@@ -3,12 +3,16 @@ import { joinHosts } from "../hosts.ts";
 import { type CpuUs, EVENTS_WAITING_MAX, type Listener, queueEvents, withListener } from "../listener.ts";
 import { insertFlows, WARM_UP_FLOWS } from "../load.ts";
 import type { Form, Goal, Measure, Readings, Row } from "../measure.ts";
+import { settled } from "../settle.ts";
 
 const SECONDS: Readonly<Record<Form, number>> = { quick: 0.3, full: 3 };
 const FORWARDED_RATE = 20_000;
 /** Comes first and is not measured: Bun compiles for some ten seconds of a trickle, a daemon runs for months. */
 const SETTLING_RATE = 15_000;
 const SETTLING_FLOWS: Readonly<Record<Form, number>> = { quick: 0, full: 150_000 };
+
+/** What compiling threads have left undone by then is done when half a second takes less CPU time than this. */
+const AT_REST_US = 10_000;
 
 /** A load by the end of its rows' ids; `goal` is the part of conntrackd's cost that is allowed. */
 interface Load {
@@ -53,6 +57,8 @@ function perEvent(id: string, before: CpuUs, after: CpuUs, events: number): Read
   return { ...sender, [`receiver-${id}`]: (after.receiver - before.receiver) / events };
 }
 
+const totalUs = ({ sender, receiver = 0 }: CpuUs): number => sender + receiver;
+
 type SendPackets = (count: number, rate: number) => Promise<void>;
 
 /** One load, until the last flow has arrived; `standing` flows are there before it. */
@@ -79,7 +85,7 @@ export const cpu: Measure = {
   method:
     "CPU time of the whole process (all threads) per new flow, from before the load of 3 s until the backup has every flow. " +
     "Drained: 100,000 events wait in the socket of the halted sender. Real packets: UDP, forwarded with source NAT, each to " +
-    "a new port. All follow 150,000 flows at 15,000/s (quick: none) that are not measured. Limit: a bare receiver that reads " +
+    "a new port. All follow 150,000 flows at 15,000/s (quick: none) and a rest that are not measured. Limit: a bare receiver that reads " +
     "the same events in batches and gathers them for 1 ms. Both programs run with real-time priority (RR 1).",
   rows: (form) => loadsOf(form).flatMap(rowsOf),
   subjects: ["conntrackd", "ctsync", "limit"],
@@ -90,9 +96,11 @@ export const cpu: Measure = {
     const settling = SETTLING_FLOWS[form];
     return withListener(subject, [settling, ...events], async (listener) => {
       const { namespace } = listener;
+      // First, since ctsync looks closely at what is forwarded for some seconds after addresses have come.
+      const send = loads.some(({ rate }) => rate === "forwarded") ? await joinHosts(namespace) : undefined;
       if (settling > 0) await insertFlows(namespace, { count: settling, rate: SETTLING_RATE, first: WARM_UP_FLOWS });
       await listener.arrived(WARM_UP_FLOWS + settling);
-      const send = loads.some(({ rate }) => rate === "forwarded") ? await joinHosts(namespace) : undefined;
+      await settled(() => totalUs(listener.cpuUs()), AT_REST_US, "CPU time after the first flows");
       const readings: Record<string, number> = {};
       let standing = WARM_UP_FLOWS + settling;
       for (const [i, load] of loads.entries()) {
