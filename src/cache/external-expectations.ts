@@ -13,12 +13,15 @@ interface Told {
   readonly peer: number;
   /** How often that peer had been asked for everything. */
   readonly round: number;
+  /** Takeovers that had begun. */
+  readonly takeover: number;
 }
 
 export class ExternalExpectations {
   readonly #table: ExpectationTable;
   readonly #told: Told[] = [];
   readonly #rounds = new Array<number>(PEERS_MAX).fill(0);
+  #takeovers = 0;
 
   constructor(slotsMax: number) {
     this.#table = new ExpectationTable(slotsMax);
@@ -35,7 +38,8 @@ export class ExternalExpectations {
     if (slot < 0) return false;
     const seconds = Math.floor(nowMs / 1000);
     const createdSeconds = known < 0 || isNew ? seconds : this.#told[slot].createdSeconds;
-    this.#told[slot] = { createdSeconds, updatedSeconds: seconds, peer, round: this.#rounds[peer] };
+    const told = { peer, round: this.#rounds[peer], takeover: this.#takeovers };
+    this.#told[slot] = { createdSeconds, updatedSeconds: seconds, ...told };
     return true;
   }
 
@@ -49,6 +53,22 @@ export class ExternalExpectations {
 
   remove(slot: number): void {
     this.#table.remove(slot);
+  }
+
+  /** What is here now will be committed; what a peer tells of from here on may be something else. */
+  beginTakeover(): void {
+    this.#takeovers++;
+  }
+
+  /** After the commit: what no peer has told of since `beginTakeover` leaves. How many there were. */
+  forgetCommitted(): number {
+    let forgotten = 0;
+    for (let slot = this.nextLive(0); slot >= 0; slot = this.nextLive(slot + 1)) {
+      if (this.#told[slot].takeover === this.#takeovers) continue;
+      this.remove(slot);
+      forgotten++;
+    }
+    return forgotten;
   }
 
   clear(): void {

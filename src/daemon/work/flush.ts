@@ -17,10 +17,10 @@ export function* flush(node: Node, what: FlushTarget): Job<FlushReport> {
 }
 
 /** After a takeover: what was committed leaves the external cache. What a peer has told of since `beginTakeover` stays. */
-export function* flushCommitted(node: Node): Job<FlushReport> {
-  const { replica } = node;
-  const { external } = replica;
-  if (external.toldSince === 0) {
+export function* flushCommitted({ replica }: Pick<Node, "replica">): Job<FlushReport> {
+  const { external, expectations } = replica;
+  expectations.external.forgetCommitted();
+  if (external.toldSince === 0 && expectations.external.count === 0) {
     external.endTakeover();
     return succeed({ removed: replica.flushExternal() });
   }

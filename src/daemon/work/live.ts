@@ -79,7 +79,9 @@ export function* drain(node: Node, apply: Apply): Job<Drained & { readonly expec
   node.flight.note("commit-begin", "", { a: node.replica.live?.queue.waiting ?? 0 });
   const drained = apply.active ? yield* apply.drain() : NOTHING;
   apply.end();
-  const { committed, failed } = yield* commitExpectations(node.replica.expectations.external, node.expectationCommit);
+  const { external } = node.replica.expectations;
+  external.beginTakeover();
+  const { committed, failed } = yield* commitExpectations(external, node.expectationCommit);
   node.flight.note("commit-end", "", {
     a: drained.applied,
     c: drained.refused,
@@ -103,7 +105,7 @@ export function* adopt(node: Node, apply: Apply, live: Live): Job<AdoptReport> {
   const { refused } = yield* apply.drain();
   apply.end();
   yield* adoptApplied(node, live, missing);
-  expectations.external.clear(); // They are the kernel's now, and were read with its flows.
+  expectations.external.forgetCommitted(); // They are the kernel's now, and were read with its flows.
   const value = { read: read.value.read, adopted: internal.count - before, missing: missing.length, refused };
   return refused === 0 ? succeed(value) : refuse({ error: `${refused} flows could not be put into the kernel`, value });
 }

@@ -46,6 +46,7 @@ function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
   const steps: NotifyStep[] = [];
   const tell = (step: NotifyStep): void => void steps.push(logged(node, "master", step));
   node.replica.external.beginTakeover();
+  node.replica.expectations.external.beginTakeover();
   tell(yield* stepOf("commit", commit(node), committedText));
   pass(node);
   tell(yield* stepOf("flush", flushCommitted(node), (done) => `${flows(done.removed)} left the external cache`));
