@@ -6,12 +6,14 @@
  */
 
 import { ExternalExpectations } from "./cache/external-expectations.ts";
+import type { FlowHash } from "./cache/hash.ts";
 import type { InternalCache } from "./cache/internal.ts";
 import { DEAD, FRESH } from "./cache/internal.ts";
 import { InternalExpectations } from "./cache/internal-expectations.ts";
+import { type DumpAge, RecentEvents } from "./cache/recent-events.ts";
 import { StaleEntries } from "./cache/stale-entries.ts";
 import type { AddressFilter } from "./filter/address-filter.ts";
-import { type Expectation, masterFlow } from "./flow/expectation.ts";
+import { type Expectation, flowOfTuple } from "./flow/expectation.ts";
 import { Flow } from "./flow/flow.ts";
 import type { ReplicaCounters } from "./replica-counters.ts";
 import type { Session, SlotOwner } from "./sync/session.ts";
@@ -29,24 +31,28 @@ export interface ExpectationOptions {
 export class ReplicaExpectations {
   readonly internal: InternalExpectations;
   readonly external: ExternalExpectations;
+  /** For whoever reads a dump of the kernel's expectations. */
+  readonly recentEvents: RecentEvents;
   readonly #firstSlot: number;
   readonly #flows: InternalCache;
   readonly #filter: AddressFilter;
   readonly #counters: ReplicaCounters;
   readonly #sessions: () => readonly Session[];
   readonly #stale: readonly StaleEntries[];
-  readonly #master = new Flow();
+  readonly #named = new Flow();
 
   /** `flows`: the internal cache of flows. `sessions` is asked once there are some. */
   constructor(
     options: ExpectationOptions,
     flows: InternalCache,
+    hash: FlowHash,
     counters: ReplicaCounters,
     sessions: () => readonly Session[],
   ) {
     const { expectationsMax, peers, staleMs } = options;
     this.internal = new InternalExpectations(expectationsMax, peers);
     this.external = new ExternalExpectations(expectationsMax);
+    this.recentEvents = new RecentEvents(hash);
     this.#firstSlot = flows.flowsMax;
     this.#flows = flows;
     this.#filter = options.filter;
@@ -78,6 +84,7 @@ export class ReplicaExpectations {
 
   /** An event of our kernel: it made an expectation (`began`), or one ended, used or not. */
   kernelEvent(began: boolean, expectation: Expectation, nowMs: number): void {
+    this.recentEvents.note(this.#expected(expectation));
     if (!began) {
       const slot = this.internal.find(expectation);
       if (slot >= 0) this.ended(slot);
@@ -97,6 +104,20 @@ export class ReplicaExpectations {
       return this.internal.find(expectation);
     });
     if (isNews && slot >= 0) this.#changed(slot);
+  }
+
+  /**
+   * Whether an event told of the expectation since the kernel made the portion of a dump in which it stands: then the event
+   * is right, and the entry may be older.
+   */
+  isOvertaken(expectation: Expectation, age: DumpAge): boolean {
+    return age.isDoubtful(this.#expected(expectation));
+  }
+
+  /** A dump has it, but an event says what it is. */
+  kernelHas(expectation: Expectation): void {
+    const slot = this.internal.find(expectation);
+    if (slot >= 0) this.internal.mark(slot);
   }
 
   /** The expectation in `slot` of the internal cache is no more in the kernel. */
@@ -145,10 +166,15 @@ export class ReplicaExpectations {
    * that is not known yet (a helper's first packet) is judged by its source, which NAT does not touch.
    */
   #ignored(expectation: Expectation): boolean {
-    masterFlow(expectation, this.#master);
-    if (this.#flows.find(this.#master) >= 0 || !this.#filter.ignores(this.#master.words)) return false;
+    flowOfTuple(expectation.master, this.#named);
+    if (this.#flows.find(this.#named) >= 0 || !this.#filter.ignores(this.#named.words)) return false;
     this.#counters.cache.expectationsIgnored++;
     return true;
+  }
+
+  #expected({ expected }: Expectation): Uint32Array {
+    flowOfTuple(expected, this.#named);
+    return this.#named.words;
   }
 
   /** Slot that `store` answers, -1 when the cache is full of the living. A peer away too long is not told which ended. */

@@ -111,6 +111,7 @@ export class Replica {
     this.expectations = new ReplicaExpectations(
       { ...options, expectationsMax: options.expectationsMax ?? 0, peers: options.sessions.length },
       this.internal,
+      hash,
       this.counters,
       () => this.sessions,
     );

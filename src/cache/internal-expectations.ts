@@ -123,8 +123,18 @@ export class InternalExpectations {
     return slot;
   }
 
+  /** The number of the pass that was begun last: another one means that another reread has taken over. */
+  get pass(): number {
+    return this.#pass;
+  }
+
   beginPass(): void {
     this.#pass++;
+  }
+
+  /** The kernel has what is in `slot`, whatever it says of it. */
+  mark(slot: number): void {
+    this.#lives[slot].seen = this.#pass;
   }
 
   nextUnseen(from: number): number {

@@ -53,12 +53,12 @@ export const sameExpectation = (a: Expectation, b: Expectation): boolean =>
   a.nat?.direction === b.nat?.direction &&
   (a.nat && tupleKey(a.nat.tuple)) === (b.nat && tupleKey(b.nat.tuple));
 
-/** Names the master as a flow does; the kernel does not say in which zone it is. */
-export function masterFlow({ master }: Expectation, flow: Flow): void {
+/** Names what the tuple names as a flow does; the kernel does not say in which zone it is. */
+export function flowOfTuple({ family, source, destination, l4proto, ports }: ExpectationTuple, flow: Flow): void {
   const words = flow.words;
   flow.clear();
-  words[PROTO] = protoWord(master.family, master.l4proto, 0, ZONE_BOTH);
-  words.set(master.source, ORIG_SRC);
-  words.set(master.destination, ORIG_DST);
-  words[ORIG_PORTS] = master.ports;
+  words[PROTO] = protoWord(family, l4proto, 0, ZONE_BOTH);
+  words.set(source, ORIG_SRC);
+  words.set(destination, ORIG_DST);
+  words[ORIG_PORTS] = ports;
 }

@@ -3,7 +3,7 @@
  * shifts the sequence numbers behind it, and of that the kernel raises no event. Without the shift the session would break
  * at the peer, where its packets meet sequence numbers that nobody expects.
  */
-import { type Expectation, masterFlow } from "../../flow/expectation.ts";
+import { type Expectation, flowOfTuple } from "../../flow/expectation.ts";
 import { Flow } from "../../flow/flow.ts";
 import type { KernelLookup } from "../../kernel/lookup.ts";
 import type { Replica } from "../../replica.ts";
@@ -45,7 +45,7 @@ export class TranslatedMasters {
   }
 
   #read(expectation: Expectation): void {
-    masterFlow(expectation, this.#flow);
+    flowOfTuple(expectation.master, this.#flow);
     this.#lookup.add(this.#flow);
     const entry = this.#lookup.ask() < 0 ? undefined : this.#lookup.found(0);
     if (entry !== undefined) this.#replica.kernelEntry(entry, monotonicMs());

@@ -1,0 +1,209 @@
+/** A reread of the kernel's expectations, while events go on changing them: portions and events in every order. */
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { makeExpectation } from "../../../test/make-expectation.ts";
+import { Node } from "../../../test/replica-node.ts";
+import type { Expectation } from "../../flow/expectation.ts";
+import type { KernelError } from "../../kernel/kernel-error.ts";
+import { type Result, succeed } from "../../result.ts";
+import { resyncExpectations, type StartDump } from "./expectations.ts";
+
+const PORTS = [1, 2, 3, 4, 5, 6];
+const PORTION = 2;
+
+/** The class of the expectation for each port, which tells its lives apart; 0: there is none. */
+type Kernel = number[];
+
+/** The kernel makes a portion when it is asked for a dump, and another one whenever one is received. */
+class Dump {
+  done = false;
+  readonly #kernel: Kernel;
+  #from = 0;
+  #made: readonly Expectation[];
+
+  constructor(kernel: Kernel) {
+    this.#kernel = kernel;
+    this.#made = this.#make();
+  }
+
+  next(): Result<readonly Expectation[], KernelError> {
+    const portion = this.#made;
+    this.done = this.#from > PORTS.length;
+    this.#made = this.#make();
+    return succeed(portion);
+  }
+
+  close(): void {}
+
+  #make(): readonly Expectation[] {
+    const ports = PORTS.slice(this.#from, this.#from + PORTION);
+    this.#from += PORTION;
+    return ports.flatMap((port) => (this.#kernel[port] ? [makeExpectation(port, { class: this.#kernel[port]! })] : []));
+  }
+}
+
+/** A node, its kernel, events that wait, and rereads that go on. */
+class Story {
+  readonly kernel: Kernel = [];
+  readonly node = new Node(1_000);
+  readonly #waiting: { readonly began: boolean; readonly expectation: Expectation }[] = [];
+  readonly #rereads: ReturnType<typeof resyncExpectations>[] = [];
+  #lives = 0;
+
+  begins(port: number): void {
+    if (this.kernel[port]) return;
+    this.kernel[port] = ++this.#lives;
+    this.#waiting.push({ began: true, expectation: makeExpectation(port, { class: this.#lives }) });
+  }
+
+  ends(port: number): void {
+    if (!this.kernel[port]) return;
+    this.#waiting.push({ began: false, expectation: makeExpectation(port, { class: this.kernel[port]! }) });
+    this.kernel[port] = 0;
+  }
+
+  /** Events are lost: those that wait. */
+  overrun(): void {
+    this.#waiting.length = 0;
+  }
+
+  hears(count: number): void {
+    const { replica, nowMs } = this.node;
+    for (const { began, expectation } of this.#waiting.splice(0, count))
+      replica.expectations.kernelEvent(began, expectation, nowMs);
+  }
+
+  rereads(): void {
+    const start: StartDump = () => succeed(new Dump(this.kernel));
+    this.#rereads.push(resyncExpectations(this.node.replica.expectations, start));
+  }
+
+  /** A slice of the oldest reread, or of the newest. */
+  reads(slices: number, newest = false): void {
+    for (; slices > 0 && this.#rereads.length > 0; slices--) {
+      const at = newest ? this.#rereads.length - 1 : 0;
+      if (this.#rereads[at]!.next().done) this.#rereads.splice(at, 1);
+    }
+  }
+
+  get held(): Kernel {
+    const { internal } = this.node.replica.expectations;
+    const held = PORTS.map(() => 0);
+    for (let slot = internal.nextLive(0); slot >= 0; slot = internal.nextLive(slot + 1)) {
+      const expectation = internal.read(slot, this.node.nowMs);
+      held[expectation.expected.ports - 1] = expectation.class;
+    }
+    return held;
+  }
+
+  get wanted(): Kernel {
+    return PORTS.map((port) => this.kernel[port] ?? 0);
+  }
+}
+
+describe("what an event says of an expectation stays, though a reread has an older portion in hand:", () => {
+  test("one that ended does not come back", () => {
+    const story = new Story();
+    story.begins(3);
+    story.hears(1);
+    story.rereads();
+    story.reads(1); // The first portion is received, and the kernel makes the second.
+    story.ends(3);
+    story.hears(1);
+    story.reads(100);
+    expect(story.held).toEqual(story.wanted);
+  });
+
+  test("one that was made anew is not what it was before", () => {
+    const story = new Story();
+    story.begins(3);
+    story.hears(1);
+    story.rereads();
+    story.reads(1);
+    story.ends(3);
+    story.begins(3);
+    story.hears(2);
+    story.reads(100);
+    expect(story.held).toEqual(story.wanted);
+  });
+
+  test("one that was seen by a reread is not ended by one that began later", () => {
+    const story = new Story();
+    story.begins(1);
+    story.begins(3);
+    story.hears(2);
+    story.begins(5);
+    story.ends(5);
+    story.hears(1); // Its end is lost, so each reread needs a second dump.
+    story.overrun();
+    story.rereads();
+    story.reads(7);
+    story.rereads();
+    story.reads(1, true);
+    story.reads(2);
+    expect(story.held.slice(0, 3)).toEqual(story.wanted.slice(0, 3));
+    story.reads(100);
+    expect(story.held).toEqual(story.wanted);
+  });
+});
+
+test("one that merely shares its bucket with others that come and go stays, and one that was missed is found", () => {
+  const story = new Story();
+  const { expectations } = story.node.replica;
+  const { expected } = makeExpectation(3);
+  let other: Expectation | undefined;
+  const age = expectations.recentEvents.read();
+  for (let port = 7; port < 500_000 && other === undefined; port++) {
+    const [low, high] = [port & 0xffff, 6 + (port >> 16)];
+    const candidate = makeExpectation(low, { expected: { ...expected, ports: low, l4proto: high } });
+    expectations.kernelEvent(false, candidate, 0);
+    if (expectations.isOvertaken(makeExpectation(3), age)) other = candidate;
+  }
+  age.close();
+  const tumult = (began: boolean): void => expectations.kernelEvent(began, other!, story.node.nowMs);
+  story.begins(3);
+  story.hears(1);
+  story.begins(5);
+  story.hears(1);
+  story.ends(5);
+  story.overrun(); // So a second dump is needed.
+  story.rereads();
+  for (let slice = 0; slice < 30; slice++) {
+    story.reads(1);
+    tumult(false);
+  }
+  story.reads(100);
+  expect(story.held).toEqual(story.wanted);
+
+  const late = new Story();
+  late.begins(3);
+  late.overrun();
+  late.rereads();
+  late.reads(1);
+  late.node.replica.expectations.kernelEvent(false, other!, 0);
+  late.reads(100);
+  expect(late.held).toEqual(late.wanted);
+});
+
+const step = fc.oneof(
+  { weight: 3, arbitrary: fc.tuple(fc.constantFrom("begins" as const, "ends" as const), fc.constantFrom(...PORTS)) },
+  { weight: 2, arbitrary: fc.tuple(fc.constant("hears" as const), fc.integer({ min: 1, max: 3 })) },
+  { weight: 2, arbitrary: fc.tuple(fc.constant("reads" as const), fc.integer({ min: 1, max: 4 }), fc.boolean()) },
+  { weight: 1, arbitrary: fc.tuple(fc.constantFrom("rereads" as const, "overrun" as const)) },
+);
+
+test("whatever is lost and however events and portions mix, the cache is the kernel after a reread", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
+      const story = new Story();
+      for (const [what, ...how] of steps) {
+        (story[what] as (...how: unknown[]) => void)(...how);
+        if (what === "overrun") story.rereads();
+      }
+      story.reads(Number.POSITIVE_INFINITY);
+      story.hears(Number.POSITIVE_INFINITY);
+      expect(story.held).toEqual(story.wanted);
+    }),
+    { numRuns: 2_000 },
+  );
+});
