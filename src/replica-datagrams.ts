@@ -17,6 +17,7 @@ import {
   CT_NEW,
   CT_UPDATE,
   CTL,
+  EXP_DESTROY,
   FLAG_ALIVE,
   HEADER_BYTES,
   putHeader,
@@ -73,6 +74,7 @@ export class Datagrams {
     const { expectations, internal, ownership, counters } = this.#replica;
     if (expectations.isOurs(slot)) {
       const bytes = expectations.put(slot, out.view, at, nowMs, session.extended);
+      host?.sentExpectation(slot, expectations.type === EXP_DESTROY ? undefined : expectations.sent);
       putHeader(out.view, at, expectations.type, flags, bytes, seq);
       return bytes;
     }

@@ -7,18 +7,20 @@
 
 import { ExternalExpectations } from "./cache/external-expectations.ts";
 import type { FlowHash } from "./cache/hash.ts";
-import type { InternalCache } from "./cache/internal.ts";
-import { DEAD, FRESH } from "./cache/internal.ts";
+import { type Comparison, DEAD, FRESH } from "./cache/internal.ts";
 import { InternalExpectations } from "./cache/internal-expectations.ts";
 import { type DumpAge, RecentEvents } from "./cache/recent-events.ts";
 import { StaleEntries } from "./cache/stale-entries.ts";
 import type { AddressFilter } from "./filter/address-filter.ts";
 import { type Expectation, flowOfTuple } from "./flow/expectation.ts";
 import { Flow } from "./flow/flow.ts";
-import type { ReplicaCounters } from "./replica-counters.ts";
-import type { Session, SlotOwner } from "./sync/session.ts";
+import type { Replica } from "./replica.ts";
+import type { SlotOwner } from "./sync/session.ts";
 import { encodeExpectation } from "./wire/expectation.ts";
 import { EXP_DESTROY, EXP_NEW, EXP_UPDATE } from "./wire/header.ts";
+
+/** How far the time that is left of one may be off in the cache. */
+const DRIFT_SECONDS = 5;
 
 export interface ExpectationOptions {
   /** Expectations that each cache holds. */
@@ -34,36 +36,26 @@ export class ReplicaExpectations {
   /** For whoever reads a dump of the kernel's expectations. */
   readonly recentEvents: RecentEvents;
   readonly #firstSlot: number;
-  readonly #flows: InternalCache;
+  readonly #replica: Replica;
   readonly #filter: AddressFilter;
-  readonly #counters: ReplicaCounters;
-  readonly #sessions: () => readonly Session[];
   readonly #stale: readonly StaleEntries[];
   readonly #named = new Flow();
 
-  /** `flows`: the internal cache of flows. `sessions` is asked once there are some. */
-  constructor(
-    options: ExpectationOptions,
-    flows: InternalCache,
-    hash: FlowHash,
-    counters: ReplicaCounters,
-    sessions: () => readonly Session[],
-  ) {
+  /** Of `replica` the caches of flows are there already. */
+  constructor(options: ExpectationOptions, replica: Replica, hash: FlowHash) {
     const { expectationsMax, peers, staleMs } = options;
+    this.#replica = replica;
+    this.#firstSlot = replica.internal.flowsMax;
     this.internal = new InternalExpectations(expectationsMax, peers);
-    this.external = new ExternalExpectations(expectationsMax);
+    this.external = new ExternalExpectations(expectationsMax, this.#firstSlot);
     this.recentEvents = new RecentEvents(hash);
-    this.#firstSlot = flows.flowsMax;
-    this.#flows = flows;
     this.#filter = options.filter;
-    this.#counters = counters;
-    this.#sessions = sessions;
     this.#stale = Array.from({ length: peers }, (_, peer) => new StaleEntries(this.external, peer, staleMs));
   }
 
   /** What a session towards this peer sees: the flows' slots, then ours. A bulk so tells of masters first. */
   ownerFor(peer: number): SlotOwner {
-    const flows = this.#flows.ownerFor(peer);
+    const flows = this.#replica.internal.ownerFor(peer);
     const ours = this.internal.ownerFor(peer);
     const first = this.#firstSlot;
     return {
@@ -82,6 +74,25 @@ export class ReplicaExpectations {
     return slot >= this.#firstSlot;
   }
 
+  /** The first slot of ours, as sessions and digests count. */
+  get firstSlot(): number {
+    return this.#firstSlot;
+  }
+
+  /**
+   * Whether an expectation of a dump is a peer's: its master is announced by an extended peer, and not by us. It stands in our
+   * kernel because it was committed, or was left there when the peer took over (decisions of src/sync).
+   */
+  isPeers({ master }: Expectation): boolean {
+    const { internal, external, sessions, ownership } = this.#replica;
+    if (!ownership.active || external.count === 0) return false;
+    flowOfTuple(master, this.#named);
+    const own = internal.find(this.#named);
+    if (own >= 0 && internal.lifeOf(own) !== DEAD) return false;
+    const known = external.find(this.#named);
+    return known >= 0 && sessions[external.peerOf(known)].extended;
+  }
+
   /** An event of our kernel: it made an expectation (`began`), or one ended, used or not. */
   kernelEvent(began: boolean, expectation: Expectation, nowMs: number): void {
     this.recentEvents.note(this.#expected(expectation));
@@ -95,15 +106,17 @@ export class ReplicaExpectations {
     if (slot >= 0) this.#changed(slot);
   }
 
-  /** An entry of a dump of our kernel's expectations. The peers hear of it only if it tells something new. */
-  kernelEntry(expectation: Expectation, nowMs: number): void {
-    if (this.#ignored(expectation)) return;
+  /** An entry of a dump of our kernel's expectations. The peers hear of it only if it tells something new: true then. */
+  kernelEntry(expectation: Expectation, nowMs: number): boolean {
+    if (this.#ignored(expectation) || this.isPeers(expectation)) return false;
     let isNews = false;
     const slot = this.#withRoom(() => {
       isNews = this.internal.see(expectation, nowMs);
       return this.internal.find(expectation);
     });
-    if (isNews && slot >= 0) this.#changed(slot);
+    if (!isNews || slot < 0) return false;
+    this.#changed(slot);
+    return true;
   }
 
   /**
@@ -114,7 +127,31 @@ export class ReplicaExpectations {
     return age.isDoubtful(this.#expected(expectation));
   }
 
-  /** A dump has it, but an event says what it is. */
+  /** Whether an event has told of it since that moment of `recentEvents`, or may have. */
+  isTold(expectation: Expectation, sinceMoment: number): boolean {
+    return this.recentEvents.isNewer(this.#expected(expectation), sinceMoment);
+  }
+
+  /** What an entry of our kernel is to the internal cache; the time that is left does not count. Changes nothing. */
+  compareEntry(expectation: Expectation): "ignored" | Comparison {
+    const ignored = this.#isIgnored(expectation) || this.isPeers(expectation);
+    return ignored ? "ignored" : this.internal.compare(expectation);
+  }
+
+  /**
+   * The kernel has another time left for it than the cache, as when its helper starts its timer again, of which no event tells.
+   * Extended peers hear of it. False if it is not far off.
+   */
+  moveTimer(kernel: Expectation, nowMs: number): boolean {
+    const slot = this.internal.find(kernel);
+    const known = this.internal.read(slot, nowMs).timeoutSeconds ?? 0;
+    if (Math.abs((kernel.timeoutSeconds ?? 0) - known) <= DRIFT_SECONDS) return false;
+    this.internal.see(kernel, nowMs);
+    for (const session of this.#replica.sessions) if (session.extended) session.changed(this.#firstSlot + slot);
+    return true;
+  }
+
+  /** A dump has it, whatever it says of it. */
   kernelHas(expectation: Expectation): void {
     const slot = this.internal.find(expectation);
     if (slot >= 0) this.internal.mark(slot);
@@ -127,9 +164,15 @@ export class ReplicaExpectations {
     this.#changed(slot);
   }
 
+  /** The peer does not know what is in `slot` as it is: it is told anew. */
+  renew(slot: number, peer: number): void {
+    this.internal.renew(slot, peer);
+    this.#replica.sessions[peer].changed(this.#firstSlot + slot);
+  }
+
   /** A message of a peer about an expectation. */
   learn(type: number, expectation: Expectation, peer: number, nowMs: number): void {
-    const { cache, wire } = this.#counters;
+    const { cache, wire } = this.#replica.counters;
     wire.expectationsReceived++;
     if (type === EXP_DESTROY) {
       if (!this.external.destroy(expectation)) cache.expectationsUnknown++;
@@ -141,17 +184,20 @@ export class ReplicaExpectations {
     const own = slot - this.#firstSlot;
     const stage = this.internal.stageOf(own);
     this.type = stage === DEAD ? EXP_DESTROY : stage === FRESH ? EXP_NEW : EXP_UPDATE;
-    this.#counters.wire.expectationsSent++;
-    return encodeExpectation(this.internal.read(own, nowMs), view, at, extended);
+    this.#replica.counters.wire.expectationsSent++;
+    this.sent = this.internal.read(own, nowMs);
+    return encodeExpectation(this.sent, view, at, extended);
   }
+  /** What `put` wrote about last. */
+  sent: Expectation | undefined;
   /** Type of the message that `put` wrote last. */
   type = EXP_UPDATE;
 
   tick(nowMs: number): void {
-    const sessions = this.#sessions();
+    const sessions = this.#replica.sessions;
     for (let peer = 0; peer < sessions.length; peer++) {
       const { requests, requestsAnswered } = sessions[peer];
-      this.#counters.cache.expectationsStale += this.#stale[peer].tick(requests, requestsAnswered, nowMs);
+      this.#replica.counters.cache.expectationsStale += this.#stale[peer].tick(requests, requestsAnswered, nowMs);
     }
   }
 
@@ -165,11 +211,15 @@ export class ReplicaExpectations {
    * An expectation belongs to its master. One whose master is in the cache is none of the firewall's own affairs; a master
    * that is not known yet (a helper's first packet) is judged by its source, which NAT does not touch.
    */
+  #isIgnored({ master }: Expectation): boolean {
+    flowOfTuple(master, this.#named);
+    return this.#replica.internal.find(this.#named) < 0 && this.#filter.ignores(this.#named.words);
+  }
+
   #ignored(expectation: Expectation): boolean {
-    flowOfTuple(expectation.master, this.#named);
-    if (this.#flows.find(this.#named) >= 0 || !this.#filter.ignores(this.#named.words)) return false;
-    this.#counters.cache.expectationsIgnored++;
-    return true;
+    const ignored = this.#isIgnored(expectation);
+    if (ignored) this.#replica.counters.cache.expectationsIgnored++;
+    return ignored;
   }
 
   #expected({ expected }: Expectation): Uint32Array {
@@ -181,17 +231,19 @@ export class ReplicaExpectations {
   #withRoom(store: () => number): number {
     let slot = store();
     if (slot < 0) {
-      for (const session of this.#sessions())
+      for (const session of this.#replica.sessions)
         session.retain((held) => !this.isOurs(held) || this.internal.stageOf(held - this.#firstSlot) !== DEAD);
-      const forgotten = this.internal.forgetDead();
-      this.#counters.cache.destroysForgotten += forgotten;
-      if (forgotten > 0) slot = store();
+      this.internal.forgetDead((forgotten) => {
+        for (const host of this.#replica.hosts) host?.told.forget(this.#firstSlot + forgotten);
+        this.#replica.counters.cache.destroysForgotten++;
+      });
+      slot = store();
     }
-    if (slot < 0) this.#counters.cache.expectationsFull++;
+    if (slot < 0) this.#replica.counters.cache.expectationsFull++;
     return slot;
   }
 
   #changed(slot: number): void {
-    for (const session of this.#sessions()) session.changed(this.#firstSlot + slot);
+    for (const session of this.#replica.sessions) session.changed(this.#firstSlot + slot);
   }
 }

@@ -2,6 +2,7 @@
  * The replica as one of its extended sessions sees it: what this peer was told, what it told, and how both are held equal.
  */
 import { Digest } from "./cache/digest.ts";
+import type { Expectation } from "./flow/expectation.ts";
 import type { Replica } from "./replica.ts";
 import { Walk } from "./replica-walk.ts";
 import { Checker, isForChecker } from "./sync/checker.ts";
@@ -12,7 +13,10 @@ import type { ExtensionHost, ExtensionPort, NodeRole, Session } from "./sync/ses
 import type { ExtensionMessage } from "./wire/extension.ts";
 
 export class PeerHost implements ExtensionHost {
-  /** The flows of the internal cache as they were last sent to this peer, and those of the external cache that are its own. */
+  /**
+   * The flows and expectations of the internal caches as they were last sent to this peer, and those of the external caches
+   * that are its own. Slots of expectations follow those of the flows.
+   */
   readonly told: Digest;
   readonly heard: Digest;
   /** When the timer of each flow told runs out, in seconds of the clock. */
@@ -27,15 +31,21 @@ export class PeerHost implements ExtensionHost {
 
   /** `restMs`: how long nothing is compared after the internal cache was emptied. */
   constructor(replica: Replica, peer: number, session: Session, port: ExtensionPort, restMs: number) {
-    const { internal, external } = replica;
+    const { internal, external, expectations } = replica;
+    const slots = [internal.flowsMax, expectations.internal.slotsMax] as const;
     this.#replica = replica;
     this.#session = session;
     this.preparation = new Preparation(port);
-    this.told = new Digest(internal.flowsMax);
-    this.heard = new Digest(internal.flowsMax);
+    this.told = new Digest(...slots);
+    this.heard = new Digest(...slots);
     this.toldExpiry = new Uint32Array(internal.flowsMax);
     external.watch(peer, this.heard);
+    expectations.external.watch(peer, this.heard);
     const resend = (slot: number): void => {
+      if (expectations.isOurs(slot)) {
+        expectations.renew(slot - expectations.firstSlot, peer);
+        return;
+      }
       internal.renew(slot, peer);
       session.changed(slot);
     };
@@ -45,8 +55,9 @@ export class PeerHost implements ExtensionHost {
     };
     this.#prover = new Prover(this.told, port, repair, restMs);
     this.#walk = new Walk(replica, this, session, port, resend);
-    const held = (): number => external.countOf(peer);
-    const withdraw = (slot: number): void => external.remove(slot);
+    const held = (): number => external.countOf(peer) + expectations.external.countOf(peer);
+    const withdraw = (slot: number): void =>
+      expectations.isOurs(slot) ? expectations.external.remove(slot - expectations.firstSlot) : external.remove(slot);
     this.#checker = new Checker(this.heard, held, port, withdraw, () => session.request(), replica.counters.proof);
   }
 
@@ -96,6 +107,11 @@ export class PeerHost implements ExtensionHost {
     }
     this.told.set(slot, words);
     this.toldExpiry[slot] = this.#replica.internal.expiresSeconds(slot);
+  }
+
+  sentExpectation(slot: number, expectation: Expectation | undefined): void {
+    if (expectation === undefined) this.told.forget(slot);
+    else this.told.setExpectation(slot, expectation);
   }
 
   tick(nowMs: number): void {

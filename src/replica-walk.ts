@@ -5,7 +5,11 @@
  *   a flow of the internal cache that is not what the peer was last told, though nothing waits to be sent: sent again, as new
  *   a flow of the external cache that is not what the peer told: its digest is set right, and the next comparison repairs it
  *
- * The last two take a fault of ours or of the memory. Refreshes are bounded in rate (decisions of src/sync).
+ * The last two take a fault of ours or of the memory. They are looked for among expectations too, and beside them
+ *
+ *   an expectation of the internal cache whose master a peer announces now: it is the peer's, and withdrawn
+ *
+ * Refreshes are bounded in rate (decisions of src/sync).
  */
 import { DEAD } from "./cache/internal.ts";
 import { Flow } from "./flow/flow.ts";
@@ -46,8 +50,9 @@ export class Walk {
 
   tick(nowMs: number): void {
     if (nowMs < this.#dueMs) return;
-    const { internal, external } = this.#replica;
-    const end = Math.max(internal.slotsEnd, external.slotsEnd);
+    const { internal, external, expectations } = this.#replica;
+    const flowsEnd = Math.max(internal.slotsEnd, external.slotsEnd);
+    const end = flowsEnd + Math.max(expectations.internal.slotsEnd, expectations.external.slotsEnd);
     const portion = Math.min(SLOTS_AT_ONCE, Math.max(end, 1));
     this.#dueMs = nowMs + (WALK_MS * portion) / Math.max(end, 1);
     const passedMs = Math.min(nowMs - this.#tickMs, 1_000);
@@ -57,9 +62,32 @@ export class Walk {
     if (this.#slot >= end) this.#slot = 0;
     const last = Math.min(this.#slot + portion, end);
     for (; this.#slot < last; this.#slot++) {
-      this.#lookInside(this.#slot, nowMs);
-      this.#lookOutside(this.#slot, nowMs);
+      if (this.#slot >= flowsEnd) this.#lookAtExpectation(this.#slot - flowsEnd, nowMs);
+      else {
+        this.#lookInside(this.#slot, nowMs);
+        this.#lookOutside(this.#slot, nowMs);
+      }
     }
+  }
+
+  #lookAtExpectation(slot: number, nowMs: number): void {
+    const { expectations, counters } = this.#replica;
+    const { internal, external, firstSlot } = expectations;
+    const { told, heard } = this.#host;
+    const at = firstSlot + slot;
+    if (internal.isLive(slot)) {
+      const expectation = internal.read(slot, nowMs);
+      if (expectations.isPeers(expectation)) expectations.ended(slot);
+      else if (this.#port.isSettled(at) && !told.matchesExpectation(at, expectation)) {
+        counters.proof.untold++;
+        this.#resend(at);
+      }
+    }
+    if (!external.isUsed(slot) || !heard.has(at)) return;
+    const known = external.read(slot, nowMs);
+    if (heard.matchesExpectation(at, known)) return;
+    counters.proof.damaged++;
+    heard.setExpectation(at, known);
   }
 
   #lookInside(slot: number, nowMs: number): void {

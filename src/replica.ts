@@ -108,13 +108,8 @@ export class Replica {
     this.external = new ExternalCache(options.flowsMax, hash, queue);
     this.live = queue && new Live(this, queue);
     this.#filter = options.filter;
-    this.expectations = new ReplicaExpectations(
-      { ...options, expectationsMax: options.expectationsMax ?? 0, peers: options.sessions.length },
-      this.internal,
-      hash,
-      this.counters,
-      () => this.sessions,
-    );
+    const { expectationsMax = 0, sessions } = options;
+    this.expectations = new ReplicaExpectations({ ...options, expectationsMax, peers: sessions.length }, this, hash);
     this.sessions = options.sessions.map((session, peer) => session(this.expectations.ownerFor(peer)));
     this.hosts = this.sessions.map((session, peer) => {
       const { extension } = session;

@@ -4,11 +4,15 @@
  *   group   64 of them: the top 6 bits of a flow's key digest
  *   bucket  4,096, 64 in each group: the top 12 bits
  *
+ * Expectations are counted among the flows: their slots follow the flows' (D-007).
+ *
  * A slot's place holds the digests of its flow's key and content, two words; 0 for content: not counted. The sum of a bucket is
  * the sum of its contents modulo 2^32, kept up to date by subtracting the old one and adding the new one (D-009). The slots of a
  * bucket are a list, linked both ways by slot + 1, 0 for its ends: so a bucket is found without a look at all others.
  */
 import { contentDigest, keyDigest } from "../flow/digest.ts";
+import type { Expectation } from "../flow/expectation.ts";
+import { expectationDigest, expectationKeyDigest } from "../flow/expectation-digest.ts";
 
 const BUCKETS = 4_096;
 const PER_GROUP = 64;
@@ -17,6 +21,7 @@ const BUCKET_SHIFT = 20;
 const SLOTS_MAX = 8_192;
 
 export class Digest {
+  readonly #flowsMax: number;
   readonly #pairs: Uint32Array;
   readonly #sums = new Uint32Array(BUCKETS);
   readonly #first = new Uint32Array(BUCKETS);
@@ -32,15 +37,24 @@ export class Digest {
   #foundLast = 0;
   #found = 0;
 
-  constructor(flowsMax: number) {
-    this.#pairs = new Uint32Array(flowsMax * 2);
-    this.#next = new Uint32Array(flowsMax);
-    this.#previous = new Uint32Array(flowsMax);
+  constructor(flowsMax: number, expectationsMax = 0) {
+    const slotsMax = flowsMax + expectationsMax;
+    this.#flowsMax = flowsMax;
+    this.#pairs = new Uint32Array(slotsMax * 2);
+    this.#next = new Uint32Array(slotsMax);
+    this.#previous = new Uint32Array(slotsMax);
   }
 
-  /** Flows that are counted. */
+  /** Flows and expectations that are counted. */
   get count(): number {
     return this.#count;
+  }
+
+  /** Expectations among them. */
+  get expectations(): number {
+    let count = 0;
+    for (let slot = this.#flowsMax; slot < this.#end; slot++) if (this.has(slot)) count++;
+    return count;
   }
 
   /** The flow in `slot` is `words` now. */
@@ -62,6 +76,21 @@ export class Digest {
     pairs[at + 1] = content;
     this.#sums[bucket] += content;
     if (slot >= this.#end) this.#end = slot + 1;
+    this.#version++;
+  }
+
+  /** The same of an expectation, of which there are few. */
+  setExpectation(slot: number, expectation: Expectation): void {
+    if (this.matchesExpectation(slot, expectation)) return;
+    this.forget(slot);
+    const key = expectationKeyDigest(expectation);
+    const content = expectationDigest(expectation, key);
+    this.#count++;
+    this.#link(slot, bucketOf(key));
+    this.#pairs[slot * 2] = key;
+    this.#pairs[slot * 2 + 1] = content;
+    this.#sums[bucketOf(key)] += content;
+    this.#end = Math.max(this.#end, slot + 1);
     this.#version++;
   }
 
@@ -117,6 +146,11 @@ export class Digest {
   matches(slot: number, words: Uint32Array): boolean {
     const key = keyDigest(words);
     return this.keyOf(slot) === key && this.contentOf(slot) === contentDigest(words, key);
+  }
+
+  matchesExpectation(slot: number, expectation: Expectation): boolean {
+    const key = expectationKeyDigest(expectation);
+    return this.keyOf(slot) === key && this.contentOf(slot) === expectationDigest(expectation, key);
   }
 
   /** Puts the sums of the 64 groups into `into` from `at` on. */

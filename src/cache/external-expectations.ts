@@ -3,6 +3,7 @@
  * EXP_UPDATE both say all there is to say of one, so either replaces what was known; EXP_DESTROY removes it.
  */
 import type { Expectation } from "../flow/expectation.ts";
+import type { Digest } from "./digest.ts";
 import { ExpectationTable, withTimeLeft } from "./expectation-table.ts";
 
 const PEERS_MAX = 8;
@@ -22,13 +23,35 @@ export class ExternalExpectations {
   readonly #told: Told[] = [];
   readonly #rounds = new Array<number>(PEERS_MAX).fill(0);
   #takeovers = 0;
+  /** Digest of each peer's flows and expectations, where there is one; slots of ours begin there at `#firstSlot`. */
+  readonly #digests: (Digest | undefined)[] = [];
+  readonly #firstSlot: number;
 
-  constructor(slotsMax: number) {
+  constructor(slotsMax: number, firstSlot = 0) {
     this.#table = new ExpectationTable(slotsMax);
+    this.#firstSlot = firstSlot;
+  }
+
+  /** From now on `digest` counts what this peer tells of. */
+  watch(peer: number, digest: Digest): void {
+    this.#digests[peer] = digest;
+  }
+
+  /** Expectations that this peer told of last, whichever life of it. */
+  countOf(peer: number): number {
+    let count = 0;
+    for (let slot = this.nextLive(0); slot >= 0; slot = this.nextLive(slot + 1))
+      if (this.#told[slot].peer === peer) count++;
+    return count;
   }
 
   get count(): number {
     return this.#table.count;
+  }
+
+  /** Slot of the expectation with the same key, or -1. */
+  find(expectation: Expectation): number {
+    return this.#table.find(expectation);
   }
 
   /** False when the cache is full and the expectation is not in it. `isNew`: its age begins now. */
@@ -38,6 +61,8 @@ export class ExternalExpectations {
     if (slot < 0) return false;
     const seconds = Math.floor(nowMs / 1000);
     const createdSeconds = known < 0 || isNew ? seconds : this.#told[slot].createdSeconds;
+    if (known >= 0 && this.#told[slot].peer !== peer) this.#uncount(slot);
+    this.#digests[peer]?.setExpectation(this.#firstSlot + slot, expectation);
     const told = { peer, round: this.#rounds[peer], takeover: this.#takeovers };
     this.#told[slot] = { createdSeconds, updatedSeconds: seconds, ...told };
     return true;
@@ -47,12 +72,17 @@ export class ExternalExpectations {
   destroy(expectation: Expectation): boolean {
     const slot = this.#table.find(expectation);
     if (slot < 0) return false;
-    this.#table.remove(slot);
+    this.remove(slot);
     return true;
   }
 
   remove(slot: number): void {
+    this.#uncount(slot);
     this.#table.remove(slot);
+  }
+
+  #uncount(slot: number): void {
+    this.#digests[this.#told[slot].peer]?.forget(this.#firstSlot + slot);
   }
 
   /** What is here now will be committed; what a peer tells of from here on may be something else. */
@@ -72,6 +102,7 @@ export class ExternalExpectations {
   }
 
   clear(): void {
+    for (let slot = this.nextLive(0); slot >= 0; slot = this.nextLive(slot + 1)) this.#uncount(slot);
     this.#table.clear();
     this.#told.length = 0;
   }
@@ -88,6 +119,10 @@ export class ExternalExpectations {
   /** The first used slot from `from` on, or -1. */
   nextLive(from: number): number {
     return this.#table.nextUsed(from);
+  }
+
+  isUsed(slot: number): boolean {
+    return this.#table.isUsed(slot);
   }
 
   get slotsEnd(): number {

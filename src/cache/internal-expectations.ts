@@ -5,7 +5,7 @@
 import { type Expectation, sameExpectation } from "../flow/expectation.ts";
 import type { SlotOwner } from "../sync/session.ts";
 import { ExpectationTable, withTimeLeft } from "./expectation-table.ts";
-import { ALIVE, DEAD, FRESH } from "./internal.ts";
+import { ALIVE, type Comparison, DEAD, FRESH } from "./internal.ts";
 
 interface Life {
   stage: typeof FRESH | typeof ALIVE | typeof DEAD;
@@ -68,6 +68,13 @@ export class InternalExpectations {
     return isNews;
   }
 
+  /** What the kernel shows of one, beside what is known of it; the time that is left does not count. Changes nothing. */
+  compare(shown: Expectation): Comparison {
+    const slot = this.#table.find(shown);
+    if (slot < 0 || this.#lives[slot].stage === DEAD) return "missing";
+    return sameExpectation(this.#table.at(slot), shown) ? "same" : "different";
+  }
+
   /** It ended. It stays, dead, until every peer has been told; without peers it is gone at once. */
   kill(slot: number): void {
     if (this.#lives[slot].stage === DEAD) return;
@@ -80,12 +87,21 @@ export class InternalExpectations {
     this.#dead++;
   }
 
-  /** Forgets those that have ended; how many. Nobody may hold their slots any more. */
-  forgetDead(): number {
-    const dead = this.#dead;
-    for (let slot = this.#table.nextUsed(0); slot >= 0; slot = this.#table.nextUsed(slot + 1))
-      if (this.#lives[slot].stage === DEAD) this.#drop(slot);
-    return dead;
+  /** The peer does not know what is in `slot` as it is: it is announced as new again. */
+  renew(slot: number, peer: number): void {
+    const life = this.#lives[slot];
+    if (life.stage === DEAD) return;
+    life.stage = FRESH;
+    life.holders |= 1 << peer;
+  }
+
+  /** Forgets those that have ended, telling `forgotten` of each. Nobody may hold their slots any more. */
+  forgetDead(forgotten: (slot: number) => void): void {
+    for (let slot = this.#table.nextUsed(0); slot >= 0; slot = this.#table.nextUsed(slot + 1)) {
+      if (this.#lives[slot].stage !== DEAD) continue;
+      this.#drop(slot);
+      forgotten(slot);
+    }
   }
 
   /** Forgets all, dead or not. Nobody may hold a slot any more. */
@@ -114,6 +130,15 @@ export class InternalExpectations {
   /** The expectation in `slot`, with the time that is left of its timeout. */
   read(slot: number, nowMs: number): Expectation {
     return withTimeLeft(this.#table.at(slot), Math.floor(nowMs / 1000) - this.#lives[slot].updatedSeconds);
+  }
+
+  isLive(slot: number): boolean {
+    return this.#table.isUsed(slot) && this.#lives[slot].stage !== DEAD;
+  }
+
+  /** One past the highest slot that was ever in use since the cache was empty. */
+  get slotsEnd(): number {
+    return this.#table.end;
   }
 
   /** The first slot from `from` on whose expectation is not dead, or -1. */

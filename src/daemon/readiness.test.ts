@@ -24,7 +24,15 @@ function node(
     isCurrent?: boolean;
   } = {},
 ): Node {
-  const held = { supported: true, equalMs: NOW_MS - 1_000, flows: 5, differing: 0, leftovers: 0, ...other.held };
+  const held = {
+    supported: true,
+    equalMs: NOW_MS - 1_000,
+    flows: 5,
+    expectations: 0,
+    differing: 0,
+    leftovers: 0,
+    ...other.held,
+  };
   const link = {
     peer: "10.0.9.2",
     sealed: other.sealed ?? true,

@@ -46,12 +46,12 @@ const ZONE_DIRECTION = 0x30000000;
 /** The last byte of a helper's name of 12 characters or more lies behind this word. */
 const HELPER_LONG = HELPER + 2;
 
-const mix = (hash: number, word: number): number => {
+export const mix = (hash: number, word: number): number => {
   const mixed = Math.imul(hash ^ word, 0x9e3779b1);
   return mixed ^ (mixed >>> 15);
 };
 
-const finish = (hash: number): number => {
+export const finish = (hash: number): number => {
   let mixed = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
   return (mixed ^ (mixed >>> 16)) >>> 0;

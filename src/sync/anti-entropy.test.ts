@@ -130,6 +130,7 @@ describe("anti-entropy", () => {
       supported: true,
       equalMs: Number.NEGATIVE_INFINITY,
       flows: 0,
+      expectations: 0,
       differing: 0,
       leftovers: 0,
     });
@@ -138,6 +139,7 @@ describe("anti-entropy", () => {
       supported: true,
       equalMs: bench.nowMs,
       flows: 1_000,
+      expectations: 0,
       differing: 0,
       leftovers: 0,
     });

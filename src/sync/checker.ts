@@ -57,10 +57,11 @@ export interface CheckerCounters {
 export class Checker {
   #equalMs = Number.NEGATIVE_INFINITY;
   #equalFlows = 0;
+  #equalExpectations = 0;
   readonly #counters: CheckerCounters;
   readonly #heard: Digest;
   readonly #port: ExtensionPort;
-  /** Flows of the external cache that the peer told, in whichever life. */
+  /** Flows and expectations of the external caches that the peer told, in whichever life. */
   readonly #held: () => number;
   readonly #withdraw: (slot: number) => void;
   readonly #requestAll: () => void;
@@ -108,6 +109,7 @@ export class Checker {
       supported: true,
       equalMs: this.#equalMs,
       flows: this.#equalFlows,
+      expectations: this.#equalExpectations,
       differing: this.#differing,
       leftovers: this.#leftovers,
     };
@@ -222,7 +224,8 @@ export class Checker {
     this.#suspects.clear();
     this.#differed.fill(0);
     this.#equalMs = nowMs;
-    this.#equalFlows = this.#heard.count;
+    this.#equalExpectations = this.#heard.expectations;
+    this.#equalFlows = this.#heard.count - this.#equalExpectations;
   }
 
   /** Each part has two rounds in a row, since what the peer does not name must be missed twice. */

@@ -4,11 +4,12 @@ export interface Proof {
   readonly supported: boolean;
   /** When the two were last found equal, on this node's clock of `tick`; -Infinity: never. */
   readonly equalMs: number;
-  /** Over how many flows. */
+  /** Over how many flows and expectations. */
   readonly flows: number;
+  readonly expectations: number;
   /** Parts of the table, of 64, that differed in the last comparison. */
   readonly differing: number;
-  /** Flows beside those compared, told by a former life and not by this one: they stand there until their time is over. */
+  /** Flows and expectations beside those compared, told by a former life and not by this one: they stand there until their time is over. */
   readonly leftovers: number;
 }
 
@@ -16,6 +17,7 @@ export const NO_PROOF: Proof = {
   supported: false,
   equalMs: Number.NEGATIVE_INFINITY,
   flows: 0,
+  expectations: 0,
   differing: 0,
   leftovers: 0,
 };

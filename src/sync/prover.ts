@@ -56,10 +56,11 @@ export class Prover {
   #from = 0;
   #last = 0;
   #bucketEnd = 0;
-  /** The comparison under way: its number, when it was said, over how many flows. */
+  /** The comparison under way: its number, when it was said, over how many flows and expectations. */
   #seq = -1;
   #saidMs = 0;
   #flows = 0;
+  #expectations = 0;
   /** Rounds in a row in which the same was wanted and nothing changed, and what the last ones were about. */
   #hopeless = 0;
   #known = 0;
@@ -67,6 +68,7 @@ export class Prover {
   #wantsBefore = 0;
   #equalMs = Number.NEGATIVE_INFINITY;
   #equalFlows = 0;
+  #equalExpectations = 0;
   #differing = 0;
   #leftovers = 0;
 
@@ -87,6 +89,7 @@ export class Prover {
       supported: true,
       equalMs: this.#equalMs,
       flows: this.#equalFlows,
+      expectations: this.#equalExpectations,
       differing: this.#differing,
       leftovers: this.#leftovers,
     };
@@ -140,7 +143,8 @@ export class Prover {
     message.words[AT_TOLD] = this.#told.count;
     this.#seq = seq;
     this.#saidMs = nowMs;
-    this.#flows = this.#told.count;
+    this.#expectations = this.#told.expectations;
+    this.#flows = this.#told.count - this.#expectations;
     this.#dueMs = nowMs + this.#roundMs();
     return true;
   }
@@ -187,6 +191,7 @@ export class Prover {
     if (differing === 0) {
       this.#equalMs = this.#saidMs;
       this.#equalFlows = this.#flows;
+      this.#equalExpectations = this.#expectations;
     }
     this.#dueMs = this.#saidMs + this.#roundMs();
   }
