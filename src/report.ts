@@ -3,6 +3,7 @@
  * The daemon makes them, the command line shows them; both see these types and nothing else of each other.
  */
 import type { ApplyReport } from "./report-apply.ts";
+import type { VerifyReport } from "./report-verify.ts";
 
 /** What keepalived last said this node is; unknown until it said anything. */
 export type Role = "unknown" | "master" | "backup" | "fault" | "stop";
@@ -60,7 +61,12 @@ export interface PeerReport {
   /** Why the peer's external cache cannot be what it should be now; null: nothing is known against it. */
   readonly dirty: string | null;
   /** When that cache was last proven equal to our internal one; null: never, or the peer cannot prove it. */
-  readonly proof: { readonly secondsAgo: number; readonly flows: number; readonly leftovers: number } | null;
+  readonly proof: {
+    readonly secondsAgo: number;
+    readonly flows: number;
+    readonly expectations: number;
+    readonly leftovers: number;
+  } | null;
   /** Messages sent and not yet acknowledged, and messages waiting to be sent. */
   readonly unacknowledged: number;
   readonly queued: number;
@@ -123,6 +129,9 @@ export interface AuditReport {
   readonly dead: number;
   /** Flows whose timer had gone astray. */
   readonly timers: number;
+  /** Expectations that both had in the end, and those that were missing, had changed or had ended. */
+  readonly expectations: number;
+  readonly expectationsMended: number;
 }
 
 /** How long replication had to wait for the daemon itself. */
@@ -269,45 +278,6 @@ export interface ResetTimersReport {
 export interface RestoreTimersReport {
   readonly restored: number;
   readonly failed: number;
-}
-
-/** A flow that kernel and internal cache do not agree on. */
-export interface FlowDifference {
-  /** missing: the cache lacks it. dead: the kernel has it no more. */
-  readonly what: "missing" | "changed" | "dead" | "timer";
-  /** As `ctsync dump` prints it. */
-  readonly flow: string;
-  /** What differs, by the names of `dump --format json`. */
-  readonly fields: readonly { readonly field: string; readonly kernel: string; readonly cache: string }[];
-}
-
-/** Whether a peer's external cache is our internal one. */
-export interface PeerVerdict {
-  readonly address: string;
-  /**
-   * unprovable: it exchanges no digests, as a conntrackd or a ctsync without a key. leftovers: it holds what this node told, and
-   * beside it flows that this node told in a former life alone, until their time is over.
-   */
-  readonly state: "equal" | "leftovers" | "differs" | "unprovable" | "silent";
-  /** What the comparison was over, and how many parts of the table differed in the last one. */
-  readonly flows: number;
-  readonly differing: number;
-  readonly leftovers: number;
-  /** Why it cannot hold what it should; null: nothing is known against it. */
-  readonly dirty: string | null;
-}
-
-export interface VerifyReport {
-  readonly inSync: boolean;
-  /** Flows of the internal cache. */
-  readonly flows: number;
-  readonly missing: number;
-  readonly changed: number;
-  readonly dead: number;
-  readonly timers: number;
-  /** The first of them. */
-  readonly differences: readonly FlowDifference[];
-  readonly peers: readonly PeerVerdict[];
 }
 
 /** The answer of `GET /v1/ready`. */

@@ -243,9 +243,19 @@ test("status --json is the daemon's object", async () => {
   expect(daemon.received).toEqual([{ method: "GET", path: "/v1/status", body: null }]);
 });
 
-const EQUAL = { inSync: true, flows: 3, missing: 0, changed: 0, dead: 0, timers: 0, differences: [] };
-const peer = (state: string, differing = 0, leftovers = 0, dirty: string | null = null) => [
-  { address: "10.0.9.2", state, flows: 3, differing, leftovers, dirty },
+const NO_DIFFERENCE = { count: 0, missing: 0, changed: 0, dead: 0, differences: [] };
+const EQUAL = {
+  inSync: true,
+  flows: 3,
+  missing: 0,
+  changed: 0,
+  dead: 0,
+  timers: 0,
+  differences: [],
+  expectations: NO_DIFFERENCE,
+};
+const peer = (state: string, differing = 0, leftovers = 0, dirty: string | null = null, expectations = 0) => [
+  { address: "10.0.9.2", state, flows: 3, expectations, differing, leftovers, dirty },
 ];
 
 test.each([
@@ -292,6 +302,37 @@ test.each([
     "differs: 1 flow different in the internal cache\n" +
       "differs: 2 flows in the internal cache, and no more in the kernel\n" +
       "  changed  tcp\n           mark: kernel 7, cache none\n  and 2 more differences\n" +
+      "not known: the peer 10.0.9.2 cannot prove what it holds, since the link has no key (it may be a conntrackd)\n",
+  ],
+  [
+    "expectations too",
+    { ...EQUAL, expectations: { ...NO_DIFFERENCE, count: 2 }, peers: peer("equal", 0, 0, null, 1) },
+    0,
+    "in sync: 3 flows and 2 expectations, the same in the kernel and in the internal cache\n" +
+      "in sync: 3 flows and 1 expectation, the same in the internal cache and at the peer 10.0.9.2\n",
+  ],
+  [
+    "other expectations",
+    {
+      ...EQUAL,
+      inSync: false,
+      expectations: {
+        ...NO_DIFFERENCE,
+        count: 5,
+        missing: 1,
+        dead: 2,
+        differences: [
+          { what: "missing", expectation: "proto=6", fields: [] },
+          { what: "changed", expectation: "proto=17", fields: [{ field: "class", kernel: "1", cache: "none" }] },
+        ],
+      },
+      peers: peer("unprovable"),
+    },
+    1,
+    "in sync: 3 flows, the same in the kernel and in the internal cache\n" +
+      "differs: 1 expectation missing in the internal cache\n" +
+      "differs: 2 expectations in the internal cache, and no more in the kernel\n" +
+      "  missing  proto=6\n  changed  proto=17\n           class: kernel 1, cache none\n  and 1 more difference\n" +
       "not known: the peer 10.0.9.2 cannot prove what it holds, since the link has no key (it may be a conntrackd)\n",
   ],
 ] as const)("verify: %s", async (_, value, code, stdout) => {

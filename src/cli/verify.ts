@@ -1,5 +1,5 @@
 import { defineCommand } from "citty";
-import type { FlowDifference, PeerVerdict, VerifyReport } from "../report.ts";
+import type { ExpectationDifference, FlowDifference, PeerVerdict, VerifyReport } from "../report-verify.ts";
 import { order } from "./support/control.ts";
 import { clientOptions } from "./support/options.ts";
 import { strict } from "./support/strict.ts";
@@ -15,8 +15,8 @@ export default defineCommand({
     name: "verify",
     description: `Compare the kernel's table, the internal cache, and the peer's external cache
 
-Changes nothing. Exit status 0: in sync. 1: something differs, or it could not be found out; the first twenty flows are
-named, with what differs. Each difference was seen twice, after every event of that time had been worked off. What a peer
+Changes nothing. Exit status 0: in sync. 1: something differs, or it could not be found out; the first twenty flows and
+expectations are named, with what differs. Each difference was seen twice, after every event of that time had been worked off. What a peer
 holds is proven by digests, which a conntrackd, or a link without a key, does not exchange.`,
   },
   args,
@@ -42,31 +42,48 @@ const WORDS = {
   timer: "with another timer in the internal cache",
 } as const;
 
-function kernelText({ flows, missing, changed, dead, timers, differences }: VerifyReport): string[] {
+function kernelText({ flows, missing, changed, dead, timers, differences, expectations }: VerifyReport): string[] {
+  const expected = expectations.missing + expectations.changed + expectations.dead;
+  const others = kindsText(expectations, "expectation", expectations.differences);
   const total = missing + changed + dead + timers;
-  if (total === 0) return [`in sync: ${counted(flows, "flow")}, the same in the kernel and in the internal cache`];
-  const kinds = { missing, changed, dead, timer: timers };
-  const lines = Object.entries(kinds).map(([what, count]) =>
-    count === 0 ? "" : `differs: ${counted(count, "flow")} ${WORDS[what as FlowDifference["what"]]}`,
-  );
-  const rest = total - differences.length;
+  if (total > 0) return [...kindsText({ missing, changed, dead, timer: timers }, "flow", differences), ...others];
+  const what = expected > 0 ? counted(flows, "flow") : bothText(flows, expectations.count);
+  return [`in sync: ${what}, the same in the kernel and in the internal cache`, ...others];
+}
+
+/** A line for each kind that is there, then each difference, then how many more there are. */
+function kindsText(
+  counts: Readonly<Partial<Record<FlowDifference["what"], number>>>,
+  of: string,
+  differences: readonly (FlowDifference | ExpectationDifference)[],
+): string[] {
+  const kinds = Object.keys(WORDS) as FlowDifference["what"][];
+  const lines = kinds.flatMap((what) => (counts[what] ? [`differs: ${counted(counts[what], of)} ${WORDS[what]}`] : []));
+  const rest = kinds.reduce((sum, what) => sum + (counts[what] ?? 0), -differences.length);
   const more = rest > 0 ? [`  and ${counted(rest, "more difference")}`] : [];
-  return [...lines.filter(Boolean), ...differences.map(differenceText), ...more];
+  return [...lines, ...differences.map(differenceText), ...more];
 }
 
-function differenceText({ what, flow, fields }: FlowDifference): string {
+const bothText = (flows: number, expectations: number): string =>
+  counted(flows, "flow") + (expectations === 0 ? "" : ` and ${counted(expectations, "expectation")}`);
+
+function differenceText(difference: FlowDifference | ExpectationDifference): string {
+  const { what, fields } = difference;
+  const line = "flow" in difference ? difference.flow : difference.expectation;
   const told = fields.map(({ field, kernel, cache }) => `${field}: kernel ${kernel}, cache ${cache}`).join("; ");
-  return `  ${what.padEnd(7)}  ${flow}${told === "" ? "" : `\n           ${told}`}`;
+  return `  ${what.padEnd(7)}  ${line}${told === "" ? "" : `\n           ${told}`}`;
 }
 
-function peerText({ address, state, flows, differing, leftovers, dirty }: PeerVerdict, report: VerifyReport): string {
+function peerText(verdict: PeerVerdict, report: VerifyReport): string {
+  const { address, state, differing, leftovers, dirty } = verdict;
+  const here = bothText(verdict.flows, verdict.expectations);
   switch (state) {
     case "equal":
-      return `in sync: ${counted(flows, "flow")}, the same in the internal cache and at the peer ${address}`;
+      return `in sync: ${here}, the same in the internal cache and at the peer ${address}`;
     case "leftovers":
-      return `differs: the peer ${address} holds the ${counted(flows, "flow")} here, and ${counted(leftovers, "flow")} that this node told before it started anew (they go after the peer's sync.purge_timeout_seconds)`;
+      return `differs: the peer ${address} holds the ${here} here, and ${counted(leftovers, "flow")} that this node told before it started anew (they go after the peer's sync.purge_timeout_seconds)`;
     case "differs":
-      return `differs: the peer ${address} holds something else than the ${counted(report.flows, "flow")} here (${counted(differing, "part")} of its table)${dirty === null ? "" : `: ${dirty}`}`;
+      return `differs: the peer ${address} holds something else than the ${bothText(report.flows, report.expectations.count)} here (${counted(differing, "part")} of its table)${dirty === null ? "" : `: ${dirty}`}`;
     case "silent":
       return `differs: the peer ${address} is not heard, so nobody knows what it holds`;
     case "unprovable":

@@ -180,6 +180,7 @@ export class Loop {
     if (this.#gather.busy ? nowMs >= this.#gather.dueMs : this.#eventsReady) this.#kernelEvents(nowMs);
     else if (!this.#gather.busy) this.#node.state.eventsReadMs = waitedMs;
     if (this.#expectationsReady) this.#expectationEvents(nowMs);
+    else this.#node.state.expectationsReadMs = waitedMs;
     if (this.#linksReady) {
       this.#linksReady = false;
       for (let peer = 0; peer < links.length; peer++) this.#datagrams(links[peer], peer, nowMs);
@@ -247,10 +248,12 @@ export class Loop {
     if (outcome !== "drained") {
       this.#expectationsReady = true;
       this.#again = true;
-    } else if (this.#expectationsLost) {
-      this.#expectationsLost = false;
-      this.#parts.overrun();
+      return;
     }
+    this.#node.state.expectationsReadMs = nowMs;
+    if (!this.#expectationsLost) return;
+    this.#expectationsLost = false;
+    this.#parts.overrun();
   }
 
   /** From an overrun until the socket was empty once, the kernel drops events and says nothing more: only now is a reread whole. */

@@ -69,6 +69,8 @@ export interface NodeState {
   readingWanted: boolean;
   /** All events have been worked off that the kernel raised before. */
   eventsReadMs: number;
+  /** The same of events about expectations. */
+  expectationsReadMs: number;
   /** The kernel's timers were shortened, and no peer has told since then what is still alive. */
   timersShortened: boolean;
   stopping: boolean;
@@ -91,6 +93,10 @@ export interface Audit {
     changed: number;
     dead: number;
     timers: number;
+    expectationsMissing: number;
+    expectationsChanged: number;
+    expectationsDead: number;
+    expectationTimers: number;
   };
   last: (Omit<AuditReport, "secondsAgo"> & { readonly atMs: number }) | null;
 }

@@ -221,6 +221,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
       rereading: 0,
       readingWanted: false,
       eventsReadMs: Number.NEGATIVE_INFINITY,
+      expectationsReadMs: Number.NEGATIVE_INFINITY,
       timersShortened: false,
       stopping: false,
       asideUntilMs: Number.NEGATIVE_INFINITY,

@@ -119,9 +119,9 @@ function dirtyReason({ state, replica }: Node, peer: number): string | null {
 }
 
 function proofReport({ replica }: Node, peer: number, nowMs: number): PeerReport["proof"] {
-  const { supported, equalMs, flows, leftovers } = replica.proof(peer);
+  const { supported, equalMs, flows, expectations, leftovers } = replica.proof(peer);
   if (!supported || !Number.isFinite(equalMs)) return null;
-  return { secondsAgo: Math.floor((nowMs - equalMs) / 1_000), flows, leftovers };
+  return { secondsAgo: Math.floor((nowMs - equalMs) / 1_000), flows, expectations, leftovers };
 }
 
 function counters(node: Node): Counters {

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
+import { makeExpectation } from "../../test/make-expectation.ts";
 import { give, makeFlow } from "../../test/make-flow.ts";
-import { fieldDifferences } from "./differences.ts";
+import { expectationDifferences, fieldDifferences } from "./differences.ts";
 import { HAS_LABELS, HAS_SEQADJ, LABELS, SEQADJ, STATUS } from "./flow.ts";
 
 test("fields are named as the JSON form names them, and what nobody excepts is told", () => {
@@ -29,4 +30,14 @@ test("a difference that no field shows is told by its word", () => {
   const even = makeFlow();
   even.words[STATUS] = 0;
   expect(fieldDifferences(odd, even)).toEqual([{ field: "word 20", left: "0x1000000", right: "0x0" }]);
+});
+
+test("expectations are told apart by their fields, but for the time that is left", () => {
+  const left = makeExpectation(1, { class: 2, helper: "sip" });
+  const right = makeExpectation(1, { timeoutSeconds: 9 });
+  expect(expectationDifferences(left, right)).toEqual([
+    { field: "class", left: "2", right: "none" },
+    { field: "helper", left: "sip", right: "ftp" },
+  ]);
+  expect(expectationDifferences(right, makeExpectation(1))).toEqual([]);
 });

@@ -1,7 +1,7 @@
 /** Two machines whose link has a key: each with a key file of its own, made and changed by `ctsync keygen`. */
 import { chmodSync, copyFileSync } from "node:fs";
 import type { SealReport, StatusReport } from "../../src/report.ts";
-import { CTSYNC, ctsync, writeConfig } from "../lab/ctsync.ts";
+import { CTSYNC, ctsync, type LabConfig, writeConfig } from "../lab/ctsync.ts";
 import { succeed } from "../lab/execute.ts";
 import type { Lab } from "../lab/lab.ts";
 import { makeSides, type Side, type Sides, statusOf } from "./daemon-pair.ts";
@@ -9,10 +9,15 @@ import { makeSides, type Side, type Sides, statusOf } from "./daemon-pair.ts";
 export const keyFileOf = (side: Side): string => side.socket.replace(/\.sock$/, ".key");
 
 /** Writes the side's configuration anew: sealed by its key file, or open. */
-export async function configure(lab: Lab, side: Side, how: "sealed" | "open"): Promise<void> {
+export async function configure(
+  lab: Lab,
+  side: Side,
+  how: "sealed" | "open",
+  settings: Partial<LabConfig> = {},
+): Promise<void> {
   const [local, peer] = side.namespace.name === "one" ? ["10.0.9.1", "10.0.9.2"] : ["10.0.9.2", "10.0.9.1"];
   const link = how === "sealed" ? { key_file: keyFileOf(side) } : {};
-  await writeConfig(lab, side.namespace.name, { interface: "sync", local, peer, link });
+  await writeConfig(lab, side.namespace.name, { interface: "sync", local, peer, link, ...settings });
 }
 
 export const keygen = (side: Side, ...words: readonly string[]): Promise<string> =>
@@ -25,11 +30,11 @@ export function copyKey(from: Side, to: Side): void {
 }
 
 /** Both have the same key. Nothing runs yet. */
-export async function makeSealedSides(lab: Lab): Promise<Sides> {
+export async function makeSealedSides(lab: Lab, settings: Partial<LabConfig> = {}): Promise<Sides> {
   const sides = await makeSides(lab);
   await keygen(sides[0]);
   copyKey(...sides);
-  for (const side of sides) await configure(lab, side, "sealed");
+  for (const side of sides) await configure(lab, side, "sealed", settings);
   return sides;
 }
 

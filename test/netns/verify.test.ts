@@ -1,7 +1,7 @@
 /** `ctsync verify` and `ctsync ready`: what they say, and with which exit status, in each situation. */
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import * as f from "../../src/flow/flow.ts";
-import type { VerifyReport } from "../../src/report.ts";
+import type { VerifyReport } from "../../src/report-verify.ts";
 import { ctsync, type Daemon } from "../lab/ctsync.ts";
 import { Lab } from "../lab/lab.ts";
 import { until } from "../lab/until.ts";

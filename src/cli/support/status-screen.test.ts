@@ -21,7 +21,7 @@ const STATUS: StatusReport = {
     lastHeardMs: 412,
     lagMs: 40,
     dirty: null,
-    proof: { secondsAgo: 3, flows: 12_340, leftovers: 0 },
+    proof: { secondsAgo: 3, flows: 12_340, expectations: 0, leftovers: 0 },
     unacknowledged: 3,
     queued: 0,
     resent: 7,
@@ -39,7 +39,17 @@ const STATUS: StatusReport = {
     refusals: [],
   },
   kernel: { events: 1_234_567, overruns: 1, bufferBytes: 2_097_152, suspect: false },
-  audit: { secondsAgo: 12, milliseconds: 850, flows: 12_345, missing: 0, changed: 2, dead: 0, timers: 1_000 },
+  audit: {
+    secondsAgo: 12,
+    milliseconds: 850,
+    flows: 12_345,
+    missing: 0,
+    changed: 2,
+    dead: 0,
+    timers: 1_000,
+    expectations: 3,
+    expectationsMended: 1,
+  },
   loop: { turns: 500_000, longestPauseMs: 8.25, recentPauseMs: 1.5 },
   recorder: { path: "/var/lib/ctsync/timeline.ring", written: 1_024, lost: 0, error: null },
   lastRoleChange: { role: "master", ok: true, secondsAgo: 300, milliseconds: 41.7 },
@@ -98,7 +108,7 @@ peer      10.0.9.2 connected, its role backup, last heard 412 ms ago
 link      eth2 up, 10.0.9.1 to 10.0.9.2, UDP port 3780, MTU 1500
           OPEN: it has no key, so whoever can send on it can add flows (see ctsync keygen)
 kernel    1,234,567 events, 1 overruns, buffer 2 MiB
-          compared with the internal cache 12 s ago, in 850 ms: 2 changed, 1,000 timers
+          compared with the internal cache 12 s ago, in 850 ms: 2 changed, 1,000 timers, 1 expectations
 loop      paused for 1.5 ms at most lately, 8.3 ms ever
 recorder  /var/lib/ctsync/timeline.ring, 1,024 records
 requests  notify 1, status 12
@@ -169,11 +179,11 @@ test("a peer that sends all it has, or holds more than this node tells", () => {
     peer: {
       ...STATUS.peer,
       bulk: { sent: 5_000, total: 20_000, sending: true, arrived: false },
-      proof: { secondsAgo: 3, flows: 12_340, leftovers: 17 },
+      proof: { secondsAgo: 3, flows: 12_340, expectations: 2, leftovers: 17 },
     },
   });
   expect(screen).toContain("\n          its bulk: 5,000 of 20,000 flows sent\n");
-  expect(screen).toContain("flows 3 s ago, beside 17 that this node told before it started anew\n");
+  expect(screen).toContain("flows and 2 expectations 3 s ago, beside 17 that this node told before it started anew\n");
 });
 
 test("a sealed link says with what, and whose session it believes", () => {

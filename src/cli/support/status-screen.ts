@@ -144,16 +144,20 @@ function standingText({ lagMs, dirty, proof, bulk }: PeerReport): string[] {
   if (dirty !== null) lines.push(`dirty: ${dirty}`);
   if (proof !== null)
     lines.push(
-      `proven equal over ${grouped(proof.flows)} flows ${durationText(proof.secondsAgo * 1000)} ago${leftText(proof.leftovers)}`,
+      `proven equal over ${grouped(proof.flows)} flows${alsoText(proof.expectations)} ${durationText(proof.secondsAgo * 1000)} ago${leftText(proof.leftovers)}`,
     );
   return lines;
 }
 
+const alsoText = (expectations: number): string =>
+  expectations === 0 ? "" : ` and ${grouped(expectations)} expectations`;
+
 const leftText = (leftovers: number): string =>
   leftovers === 0 ? "" : `, beside ${grouped(leftovers)} that this node told before it started anew`;
 
-function auditText({ secondsAgo, milliseconds, missing, changed, dead, timers }: AuditReport): string {
-  const found = countedText({ missing, changed, dead, timers }, countFirst);
+function auditText({ secondsAgo, milliseconds, missing, changed, dead, timers, ...more }: AuditReport): string {
+  const expectations = more.expectationsMended;
+  const found = countedText({ missing, changed, dead, timers, expectations }, countFirst);
   const when = `${durationText(secondsAgo * 1000)} ago, in ${durationText(milliseconds)}`;
   return `compared with the internal cache ${when}: ${found === "" ? "equal" : found}`;
 }

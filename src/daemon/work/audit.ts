@@ -6,11 +6,13 @@
  * It takes AUDIT_SHARE of a core at most, however large the table: a pass over a million flows takes some minutes then.
  */
 import { hasDrifted } from "../../cache/timer-drift.ts";
+import type { Expectation } from "../../flow/expectation.ts";
 import type { Flow } from "../../flow/flow.ts";
 import { monotonicMs } from "../clock.ts";
 import type { Job, Slice } from "../jobs.ts";
 import type { Audit, Node } from "../node.ts";
-import { compareKernel, type Findings, SUPERSEDED } from "./compare.ts";
+import { compareKernel } from "./compare.ts";
+import { type Findings, SUPERSEDED } from "./findings.ts";
 import { paced } from "./paced.ts";
 
 /** Of one core, while a pass runs. */
@@ -19,8 +21,19 @@ const AUDIT_SHARE = 0.02;
 const HINDERED_MS = 1_000;
 
 export const newAudit = (): Audit => ({
-  counters: { passes: 0, abandoned: 0, missing: 0, changed: 0, dead: 0, timers: 0 },
+  counters: { passes: 0, abandoned: 0, ...newCount() },
   last: null,
+});
+
+const newCount = () => ({
+  missing: 0,
+  changed: 0,
+  dead: 0,
+  timers: 0,
+  expectationsMissing: 0,
+  expectationsChanged: 0,
+  expectationsDead: 0,
+  expectationTimers: 0,
 });
 
 /** From one beginning to the next pass `periodMs` lie, or as long as the pass before took. */
@@ -45,15 +58,19 @@ function* auditOnce(node: Node): Generator<Slice, void, void> {
   const startMs = monotonicMs();
   const mending = new Mending(node);
   const compared = yield* paced(compareKernel(node, mending), AUDIT_SHARE);
-  const { missing, changed, dead, timers } = mending.count;
-  audit.counters.missing += missing;
-  audit.counters.changed += changed;
-  audit.counters.dead += dead;
-  audit.counters.timers += timers;
+  const { count } = mending;
+  for (const name of Object.keys(count) as (keyof typeof count)[]) audit.counters[name] += count[name];
+  const { missing, changed, dead, timers, expectationsMissing, expectationsChanged, expectationsDead } = count;
   if (missing + changed + dead > 0)
     log.info(
       `audit: of the flows in the kernel ${missing} were missing in the internal cache and ${changed} had changed, ` +
         `${dead} had ended; no event had told`,
+    );
+  const expectationsMended = expectationsMissing + expectationsChanged + expectationsDead;
+  if (expectationsMended > 0)
+    log.info(
+      `audit: of the expectations in the kernel ${expectationsMissing} were missing in the internal cache and ` +
+        `${expectationsChanged} had changed, ${expectationsDead} had ended; no event had told`,
     );
   if (!compared.ok) {
     audit.counters.abandoned++;
@@ -62,13 +79,15 @@ function* auditOnce(node: Node): Generator<Slice, void, void> {
   }
   audit.counters.passes++;
   const atMs = monotonicMs();
-  const flows = node.replica.internal.count;
-  audit.last = { atMs, milliseconds: Math.round(atMs - startMs), flows, missing, changed, dead, timers };
+  const { internal, expectations } = node.replica;
+  const milliseconds = Math.round(atMs - startMs);
+  const mended = { missing, changed, dead, timers, expectationsMended };
+  audit.last = { atMs, milliseconds, flows: internal.count, expectations: expectations.internal.count, ...mended };
 }
 
 /** Mends what it is told of; the peers hear of it like of any change. */
 class Mending implements Findings {
-  readonly count = { missing: 0, changed: 0, dead: 0, timers: 0 };
+  readonly count = newCount();
   readonly #node: Node;
 
   constructor(node: Node) {
@@ -93,5 +112,22 @@ class Mending implements Findings {
     if (this.#node.state.timersShortened || !hasDrifted(kernelSeconds, cachedSeconds)) return;
     this.#node.replica.internal.moveTimer(slot, kernelSeconds, nowMs);
     this.count.timers++;
+  }
+
+  missingExpectation(kernel: Expectation, nowMs: number): void {
+    if (this.#node.replica.expectations.kernelEntry(kernel, nowMs)) this.count.expectationsMissing++;
+  }
+
+  changedExpectation(kernel: Expectation, _slot: number, nowMs: number): void {
+    if (this.#node.replica.expectations.kernelEntry(kernel, nowMs)) this.count.expectationsChanged++;
+  }
+
+  deadExpectation(slot: number, ranOut: boolean): void {
+    this.#node.replica.expectations.ended(slot);
+    if (!ranOut) this.count.expectationsDead++;
+  }
+
+  expectationTimer(kernel: Expectation, nowMs: number): void {
+    if (this.#node.replica.expectations.moveTimer(kernel, nowMs)) this.count.expectationTimers++;
   }
 }

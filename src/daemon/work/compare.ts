@@ -13,30 +13,18 @@ import { type Result, refuse, succeed } from "../../result.ts";
 import { monotonicMs } from "../clock.ts";
 import type { Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
+import { compareExpectations } from "./compare-expectations.ts";
+import { eventsRead, type Findings, SUPERSEDED } from "./findings.ts";
 import { eachKernelFlow } from "./table.ts";
 
-/** Who wants to know. The flows are valid during the call alone. */
-export interface Findings {
-  /** The kernel has it, the cache has not. */
-  missing(kernel: Flow, nowMs: number): void;
-  /** Both have it, and the kernel's says something else. */
-  changed(kernel: Flow, slot: number, nowMs: number): void;
-  /** The cache has it, the kernel has not; or the filter leaves it out now. */
-  dead(slot: number, nowMs: number): void;
-  /** Both have it: the kernel's timer, and what the cache makes of it. */
-  timer(slot: number, kernelSeconds: number, cachedSeconds: number, nowMs: number): void;
-}
-
-/** Another reread of the kernel began meanwhile and does the work. */
-export const SUPERSEDED = "superseded";
-
-const EVENTS_WAIT_MS = 1;
 /** A flow that changed between two looks is looked at once more, this often at most. */
 const LOOKS_MAX = 4;
 
-/** Tells `findings` of each difference; why it ended early, if it did. */
+/** Tells `findings` of each difference, of flows and then of expectations; why it ended early, if it did. */
 export function* compareKernel(node: Node, findings: Findings): Generator<Slice, Result<void>, void> {
-  return yield* new Comparison(node, findings).run();
+  const compared = yield* new Comparison(node, findings).run();
+  if (!compared.ok || !node.config.sync.expectations) return compared;
+  return yield* compareExpectations(node.replica.expectations, findings, () => node.state.expectationsReadMs);
 }
 
 class Comparison {
@@ -103,10 +91,8 @@ class Comparison {
     this.#findings.timer(slot, kernel.words[TIMEOUT], this.#cached.words[TIMEOUT], nowMs);
   }
 
-  /** Until every event has been worked off that the kernel had raised before. */
-  *#eventsRead(): Generator<Slice, void, void> {
-    const sinceMs = monotonicMs();
-    while (this.#node.state.eventsReadMs <= sinceMs) yield EVENTS_WAIT_MS;
+  #eventsRead(): Generator<Slice, void, void> {
+    return eventsRead(() => this.#node.state.eventsReadMs);
   }
 
   *#confirmSuspects(): Generator<Slice, void, void> {

@@ -1,103 +1,14 @@
 /** A reread of the kernel's expectations, while events go on changing them: portions and events in every order. */
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { ExpectationStory, PORTS } from "../../../test/expectation-story.ts";
 import { makeExpectation } from "../../../test/make-expectation.ts";
-import { Node } from "../../../test/replica-node.ts";
 import type { Expectation } from "../../flow/expectation.ts";
-import type { KernelError } from "../../kernel/kernel-error.ts";
-import { type Result, succeed } from "../../result.ts";
-import { resyncExpectations, type StartDump } from "./expectations.ts";
+import { resyncExpectations } from "./expectations.ts";
 
-const PORTS = [1, 2, 3, 4, 5, 6];
-const PORTION = 2;
-
-/** The class of the expectation for each port, which tells its lives apart; 0: there is none. */
-type Kernel = number[];
-
-/** The kernel makes a portion when it is asked for a dump, and another one whenever one is received. */
-class Dump {
-  done = false;
-  readonly #kernel: Kernel;
-  #from = 0;
-  #made: readonly Expectation[];
-
-  constructor(kernel: Kernel) {
-    this.#kernel = kernel;
-    this.#made = this.#make();
-  }
-
-  next(): Result<readonly Expectation[], KernelError> {
-    const portion = this.#made;
-    this.done = this.#from > PORTS.length;
-    this.#made = this.#make();
-    return succeed(portion);
-  }
-
-  close(): void {}
-
-  #make(): readonly Expectation[] {
-    const ports = PORTS.slice(this.#from, this.#from + PORTION);
-    this.#from += PORTION;
-    return ports.flatMap((port) => (this.#kernel[port] ? [makeExpectation(port, { class: this.#kernel[port]! })] : []));
-  }
-}
-
-/** A node, its kernel, events that wait, and rereads that go on. */
-class Story {
-  readonly kernel: Kernel = [];
-  readonly node = new Node(1_000);
-  readonly #waiting: { readonly began: boolean; readonly expectation: Expectation }[] = [];
-  readonly #rereads: ReturnType<typeof resyncExpectations>[] = [];
-  #lives = 0;
-
-  begins(port: number): void {
-    if (this.kernel[port]) return;
-    this.kernel[port] = ++this.#lives;
-    this.#waiting.push({ began: true, expectation: makeExpectation(port, { class: this.#lives }) });
-  }
-
-  ends(port: number): void {
-    if (!this.kernel[port]) return;
-    this.#waiting.push({ began: false, expectation: makeExpectation(port, { class: this.kernel[port]! }) });
-    this.kernel[port] = 0;
-  }
-
-  /** Events are lost: those that wait. */
-  overrun(): void {
-    this.#waiting.length = 0;
-  }
-
-  hears(count: number): void {
-    const { replica, nowMs } = this.node;
-    for (const { began, expectation } of this.#waiting.splice(0, count))
-      replica.expectations.kernelEvent(began, expectation, nowMs);
-  }
-
+class Story extends ExpectationStory {
   rereads(): void {
-    const start: StartDump = () => succeed(new Dump(this.kernel));
-    this.#rereads.push(resyncExpectations(this.node.replica.expectations, start));
-  }
-
-  /** A slice of the oldest reread, or of the newest. */
-  reads(slices: number, newest = false): void {
-    for (; slices > 0 && this.#rereads.length > 0; slices--) {
-      const at = newest ? this.#rereads.length - 1 : 0;
-      if (this.#rereads[at]!.next().done) this.#rereads.splice(at, 1);
-    }
-  }
-
-  get held(): Kernel {
-    const { internal } = this.node.replica.expectations;
-    const held = PORTS.map(() => 0);
-    for (let slot = internal.nextLive(0); slot >= 0; slot = internal.nextLive(slot + 1)) {
-      const expectation = internal.read(slot, this.node.nowMs);
-      held[expectation.expected.ports - 1] = expectation.class;
-    }
-    return held;
-  }
-
-  get wanted(): Kernel {
-    return PORTS.map((port) => this.kernel[port] ?? 0);
+    this.job(resyncExpectations(this.node.replica.expectations, this.startDump));
   }
 }
 

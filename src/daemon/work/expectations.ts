@@ -57,7 +57,7 @@ export function* resyncExpectations(
 }
 
 /** Calls `visit` for each entry of a dump; `age` then knows how old that entry is. */
-function* eachExpectation(
+export function* eachExpectation(
   start: StartDump,
   age: DumpAge,
   visit: (expectation: Expectation) => void,

@@ -5,17 +5,20 @@
  * which events were lost is done again.
  */
 import { isWrongTimer } from "../../cache/timer-drift.ts";
-import { fieldDifferences } from "../../flow/differences.ts";
+import { expectationDifferences, type FieldDifference, fieldDifferences } from "../../flow/differences.ts";
+import type { Expectation } from "../../flow/expectation.ts";
+import { expectationLine } from "../../flow/expectation-text.ts";
 import { Flow } from "../../flow/flow.ts";
 import { overlay } from "../../flow/merge.ts";
 import { flowLine } from "../../flow/text.ts";
-import type { FlowDifference, PeerVerdict, VerifyReport } from "../../report.ts";
+import type { ExpectationDifference, FlowDifference, PeerVerdict, VerifyReport } from "../../report-verify.ts";
 import { refuse, succeed } from "../../result.ts";
 import { monotonicMs } from "../clock.ts";
 import { DIRTY } from "../dirty.ts";
 import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
-import { compareKernel, type Findings } from "./compare.ts";
+import { compareKernel } from "./compare.ts";
+import type { Findings } from "./findings.ts";
 
 const DIFFERENCES_MAX = 20;
 const ATTEMPTS = 3;
@@ -26,29 +29,41 @@ const WAIT = { peerWaitMs: 5 } as const;
 export function* verify(node: Node): Job<VerifyReport> {
   for (let attempt = 1; ; attempt++) {
     while (node.state.suspect || node.state.rereading > 0) yield WAIT;
-    const { overruns } = node.events;
+    const overruns = lost(node);
     const seen = new Differences(node);
     const compared = yield* compareKernel(node, seen);
     if (!compared.ok) return refuse({ error: compared.error });
-    if (node.events.overruns !== overruns && attempt < ATTEMPTS) continue;
+    if (lost(node) !== overruns && attempt < ATTEMPTS) continue;
     const peers: PeerVerdict[] = [];
     for (let peer = 0; peer < node.links.length; peer++) peers.push(yield* verifyPeer(node, peer));
     const { missing, changed, dead, timers } = seen.count;
+    const expected = seen.expectationCount;
     const inSync =
-      missing + changed + dead + timers === 0 &&
+      missing + changed + dead + timers + expected.missing + expected.changed + expected.dead === 0 &&
       peers.every(({ state }) => state === "equal" || state === "unprovable");
-    const flows = node.replica.internal.count;
-    return succeed({ inSync, flows, ...seen.count, differences: seen.list, peers });
+    const { internal, expectations } = node.replica;
+    return succeed({
+      inSync,
+      flows: internal.count,
+      ...seen.count,
+      differences: seen.list,
+      expectations: { count: expectations.internal.count, ...expected, differences: seen.expectationList },
+      peers,
+    });
   }
 }
+
+/** Times that the kernel dropped events. */
+const lost = ({ events, expectationEvents }: Node): number => events.overruns + (expectationEvents?.overruns ?? 0);
 
 function* verifyPeer(node: Node, peer: number): Generator<Slice, PeerVerdict, void> {
   const { replica, links } = node;
   const address = links[peer].peer;
   const verdict = (state: PeerVerdict["state"]): PeerVerdict => {
-    const { flows, differing, leftovers } = replica.proof(peer);
+    const { flows, expectations, differing, leftovers } = replica.proof(peer);
     const { dirty } = replica.sessions[peer];
-    return { address, state, flows, differing, leftovers, dirty: dirty === null ? null : DIRTY[dirty] };
+    const why = dirty === null ? null : DIRTY[dirty];
+    return { address, state, flows, expectations, differing, leftovers, dirty: why };
   };
   const startMs = monotonicMs();
   if (replica.sessions[peer].peerState(startMs) === "silent") return verdict("silent");
@@ -66,6 +81,8 @@ function* verifyPeer(node: Node, peer: number): Generator<Slice, PeerVerdict, vo
 class Differences implements Findings {
   readonly count = { missing: 0, changed: 0, dead: 0, timers: 0 };
   readonly list: FlowDifference[] = [];
+  readonly expectationCount = { missing: 0, changed: 0, dead: 0 };
+  readonly expectationList: ExpectationDifference[] = [];
   readonly #node: Node;
   readonly #cached = new Flow();
   readonly #known = new Flow();
@@ -86,11 +103,7 @@ class Differences implements Findings {
     internal.read(slot, this.#cached, nowMs);
     this.#known.copyFrom(this.#cached);
     overlay(this.#known.words, kernel.words);
-    const fields = fieldDifferences(this.#known, this.#cached, ["timeoutSeconds"]).map(({ field, left, right }) => ({
-      field,
-      kernel: left,
-      cache: right,
-    }));
+    const fields = fieldDifferences(this.#known, this.#cached, ["timeoutSeconds"]).map(kernelAndCache);
     this.list.push({ what: "changed", flow: flowLine(this.#cached, internal.ageSeconds(slot, nowMs)), fields });
   }
 
@@ -107,6 +120,34 @@ class Differences implements Findings {
     this.list.push({ what: "timer", flow: this.#line(slot, nowMs), fields });
   }
 
+  missingExpectation(kernel: Expectation): void {
+    this.#expectation("missing", expectationLine(kernel, 0));
+  }
+
+  changedExpectation(kernel: Expectation, slot: number, nowMs: number): void {
+    const { internal } = this.#node.replica.expectations;
+    const cached = internal.read(slot, nowMs);
+    const fields = expectationDifferences(kernel, cached).map(kernelAndCache);
+    this.#expectation("changed", expectationLine(cached, internal.ageSeconds(slot, nowMs)), fields);
+  }
+
+  deadExpectation(slot: number, ranOut: boolean, nowMs: number): void {
+    const { internal } = this.#node.replica.expectations;
+    if (ranOut) return;
+    this.#expectation("dead", expectationLine(internal.read(slot, nowMs), internal.ageSeconds(slot, nowMs)));
+  }
+
+  expectationTimer(): void {}
+
+  #expectation(
+    what: ExpectationDifference["what"],
+    expectation: string,
+    fields: ExpectationDifference["fields"] = [],
+  ): void {
+    this.expectationCount[what]++;
+    if (this.expectationList.length < DIFFERENCES_MAX) this.expectationList.push({ what, expectation, fields });
+  }
+
   get #hasRoom(): boolean {
     return this.list.length < DIFFERENCES_MAX;
   }
@@ -117,3 +158,5 @@ class Differences implements Findings {
     return flowLine(this.#cached, internal.ageSeconds(slot, nowMs));
   }
 }
+
+const kernelAndCache = ({ field, left, right }: FieldDifference) => ({ field, kernel: left, cache: right });
