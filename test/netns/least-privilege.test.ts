@@ -23,7 +23,7 @@ import {
 } from "./daemon-pair.ts";
 import { flowOf } from "./kernel-traffic.ts";
 import { Machine } from "./readme-machine.ts";
-import { startUnit, UNIT_PATH, UNIT_USER } from "./readme-unit.ts";
+import { CREDENTIALS, type CredentialsBy, startUnit, UNIT_PATH, UNIT_USER } from "./readme-unit.ts";
 import { keyFileOf, makeSealedSides } from "./sealed-pair.ts";
 
 setDefaultTimeout(60_000);
@@ -42,7 +42,7 @@ interface Confined extends Side {
   readonly daemon: LabProcess;
 }
 
-async function startConfined(side: Side): Promise<Confined> {
+async function startConfined(side: Side, by: CredentialsBy): Promise<Confined> {
   const { namespace, config } = side;
   const machine = await Machine.start(namespace);
   const toml = readFileSync(config, "utf8")
@@ -53,7 +53,7 @@ async function startConfined(side: Side): Promise<Confined> {
   await machine.run(`install -m 600 ${keyFileOf(side)} ${KEY_FILE}`);
   await machine.write(UNIT_PATH, readFileSync(resolve(import.meta.dir, "../../packaging/ctsync.service"), "utf8"));
   await machine.run(`install -m 755 ${CTSYNC} /usr/local/sbin/ctsync`);
-  const daemon = await startUnit(machine);
+  const daemon = await startUnit(machine, by);
   return { namespace, config, socket: machine.outside("/run/ctsync/ctsync.sock"), machine, daemon };
 }
 
@@ -71,7 +71,7 @@ const masks = (pid: number, key: string): bigint[] => [
 test("as the unit confines it, it replicates, dumps, takes over, commits, hands back and outlives its link", async () => {
   await using lab = await Lab.create();
   const bare = await makeSealedSides(lab);
-  const sides = [await startConfined(bare[0]), await startConfined(bare[1])] as const;
+  const sides = [await startConfined(bare[0], "owner"), await startConfined(bare[1], "list")] as const;
   await Promise.all(sides.map(connected));
   for (const { daemon } of sides) {
     for (const key of ["CapPrm", "CapEff", "CapBnd", "CapAmb"]) expect(masks(daemon.pid, key)).toEqual([CAP_NET_ADMIN]);
@@ -115,6 +115,29 @@ test("as the unit confines it, it replicates, dumps, takes over, commits, hands 
   expect(await primary.daemon.exited).toBe(0);
   expect(await backup.daemon.stop()).toBe(0);
 });
+
+test.each(["owner", "list"] as const)(
+  "the key is its credential, by %s: it reads it, and changes nothing; nobody else does",
+  async (by) => {
+    await using lab = await Lab.create();
+    const [side] = await makeSealedSides(lab);
+    const { machine, daemon } = await startConfined(side, by);
+    const key = `${CREDENTIALS}/link.key`;
+    const [folder, file] = (await machine.run(`stat -c "%a %u" ${CREDENTIALS} ${key}`)).trim().split("\n");
+    expect([folder, file]).toEqual(by === "owner" ? [`500 ${UNIT_USER}`, `400 ${UNIT_USER}`] : ["550 0", "440 0"]);
+    const as = (user: number, command: string) =>
+      machine.exec(["setpriv", `--reuid=${user}`, `--regid=${user}`, "--clear-groups", "sh", "-c", command]);
+    const text = readFileSync(keyFileOf(side), "utf8");
+    expect(await as(UNIT_USER, `cat ${key}`)).toMatchObject({ status: 0, stdout: text });
+    expect((await as(UNIT_USER, `cat ${KEY_FILE}`)).stderr).toContain("Permission denied");
+    expect((await as(65_534, `cat ${key}`)).stderr).toContain("Permission denied");
+    for (const change of [`chmod 644 ${key}`, `rm -f ${key}`, `echo > ${key}`])
+      expect((await as(UNIT_USER, change)).status).not.toBe(0);
+    const { seal } = JSON.parse(await machine.run("ctsync status --json")).link;
+    expect(text).toContain(` ${seal.key} `);
+    expect(await daemon.stop()).toBe(0);
+  },
+);
 
 test("what confines it bites: a call that the unit does not name is the end, and no disk can be written", async () => {
   await using lab = await Lab.create();

@@ -14,7 +14,8 @@ export const UNIT_PATH = "/etc/systemd/system/ctsync.service";
 /** Any user that owns nothing will do. */
 export const UNIT_USER = 64_123;
 const CONFINE = resolve(import.meta.dir, "../lab/confine.ts");
-const CREDENTIALS = "/run/credentials/ctsync.service";
+const GRANT = resolve(import.meta.dir, "../lab/grant-reading.ts");
+export const CREDENTIALS = "/run/credentials/ctsync.service";
 const READY_DEADLINE_MS = 10_000;
 
 export interface Unit {
@@ -50,15 +51,37 @@ async function parseUnit(text: string): Promise<Unit> {
   };
 }
 
+/** How systemd lets the service's user read a credential: by giving him the file, or by an access control list. */
+export type CredentialsBy = "owner" | "list";
+
+/**
+ * Step by step what systemd does of LoadCredential=. No systemd is run for it: it would be init of a machine, and mounts and
+ * cleans as it likes. In the folder of the service it mounts a file system that is never swapped out, mode 0700; copies
+ * each file there with mode 0400; lets the service's user read the files and enter the folder, mode 0500, by an access
+ * control list, and where the file system has none, as a ramfs, by making them his; and mounts it read-only in the end.
+ * Source: src/core/exec-credential.c of systemd.
+ */
+async function loadCredentials(machine: Machine, { credentials }: Unit, by: CredentialsBy): Promise<void> {
+  const options = "nosuid,nodev,noexec";
+  const type = by === "list" ? "tmpfs" : "ramfs";
+  await machine.run(`mkdir -p ${CREDENTIALS} && mount -t ${type} -o mode=0700,${options} ${type} ${CREDENTIALS}`);
+  const files = credentials.map(([name, path]) => [`${CREDENTIALS}/${name}`, path] as const);
+  for (const [file, path] of files) await machine.run(`install -m 400 ${path} ${file}`);
+  await machine.run(`chmod 500 ${CREDENTIALS}`);
+  for (const path of [...files.map(([file]) => file), CREDENTIALS])
+    await machine.run(
+      by === "list" ? `${process.execPath} ${GRANT} ${UNIT_USER} ${path}` : `chown ${UNIT_USER}:${UNIT_USER} ${path}`,
+    );
+  await machine.run(`mount -o remount,bind,ro,${options} ${CREDENTIALS}`);
+}
+
 /** Starts the unit's daemon, and returns once it has said that it is ready. */
-export async function startUnit(machine: Machine): Promise<LabProcess> {
+export async function startUnit(machine: Machine, by: CredentialsBy = "owner"): Promise<LabProcess> {
   const unit = await parseUnit(await machine.run(`cat ${UNIT_PATH}`));
-  const { command, credentials, allowed } = unit;
+  const { command, allowed } = unit;
   const writable = [unit.runtimeDirectory, unit.stateDirectory];
   for (const directory of writable) await machine.run(`install -d -m 700 -o ${UNIT_USER} -g ${UNIT_USER} ${directory}`);
-  await machine.run(`install -d -m 500 -o ${UNIT_USER} -g ${UNIT_USER} ${CREDENTIALS}`);
-  for (const [name, path] of credentials)
-    await machine.run(`install -m 400 -o ${UNIT_USER} -g ${UNIT_USER} ${path} ${CREDENTIALS}/${name}`);
+  await loadCredentials(machine, unit, by);
   const [socket, heard] = ["/run/notify", "/run/notified"];
   machine.spawn(["socat", "-u", `UNIX-RECV:${socket},mode=0777`, `CREATE:${heard}`]);
   await until(() => machine.exists(socket), READY_DEADLINE_MS, "somebody listens in systemd's place");

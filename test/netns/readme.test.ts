@@ -26,7 +26,7 @@ const INSTEAD: Readonly<Record<string, (machine: Machine) => Promise<unknown>>> 
   "systemctl enable nftables": async () => {},
   "systemctl enable keepalived": async () => {},
   "systemctl daemon-reload": (machine) => machine.run(`cat ${UNIT_PATH}`),
-  "systemctl enable --now ctsync": startUnit,
+  "systemctl enable --now ctsync": (machine: Machine) => startUnit(machine),
   "systemctl restart keepalived": async (machine) => {
     const keepalived = machine.spawn(["keepalived", "--dont-fork", "--log-console", "--no-syslog"]);
     await keepalived.waitForLine(/\(OUTSIDE\) Entering BACKUP STATE/, DEADLINE_MS);
