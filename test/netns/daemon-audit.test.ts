@@ -74,9 +74,9 @@ test("of flows that never raise an event, state, mark, timer and end are found a
   const { text } = await ask(sides[0], "GET", "/v1/dump?cache=internal&format=json");
   const timeouts = text.split("\n").flatMap((line) => (line === "" ? [] : [JSON.parse(line).timeoutSeconds as number]));
   expect(timeouts.filter((seconds) => seconds > 49_000)).toHaveLength(150);
-  expect(daemon.process.output).toMatch(
-    /info: audit: of the flows in the kernel 0 were missing .* and 300 had changed/,
-  );
+  const told = /info: audit: of the flows in the kernel 0 were missing .* and (\d+) had changed/g;
+  const changed = Array.from(daemon.process.output.matchAll(told), ([, count]) => Number(count));
+  expect(changed.reduce((sum, count) => sum + count, 0)).toBe(300); // A pass may have been under way meanwhile.
 });
 
 test("flows that began while the kernel raised no events at all are found, and told to the peer", async () => {
