@@ -175,3 +175,24 @@ test("what the peer lost of them comes back within seconds, and both prove it", 
     "in sync: 3 flows and 3 expectations, the same in the internal cache and at the peer 10.0.9.2",
   );
 });
+
+test("after a change of roles what was committed is the new primary's alone, and left in no external cache there", async () => {
+  const sides = await makeSealedSides(lab, { sync: { audit_seconds: 0 } });
+  const [left, right] = sides;
+  const daemons = await startPair(sides);
+  insert(left, masters);
+  await replicated(left, right);
+  expectIn(left, expected(0, 2_001), expected(1, 2_002));
+  await mended(sides, "the peer holds what events told of");
+  const wanted = kernelExpectations(left);
+  await daemons[0].succeed("notify", "BACKUP");
+  await daemons[1].succeed("notify", "MASTER");
+  expect(kernelExpectations(right)).toEqual(wanted);
+  expect(kernelExpectations(left)).toEqual(wanted); // They stand there still, and are not announced any more.
+  const isSettled = async () =>
+    Bun.deepEquals(await Promise.all([held(right, "internal"), held(left, "external")]), [wanted, wanted]) &&
+    Bun.deepEquals(await Promise.all([held(right, "external"), held(left, "internal")]), [[], []]);
+  await until(isSettled, 2 * DEADLINE_MS, "the new primary announces them, and nobody else");
+  for (const daemon of daemons) expect((await daemon.command("verify")).status).toBe(0);
+  expect(await isSettled()).toBe(true);
+});
