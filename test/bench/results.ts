@@ -3,8 +3,9 @@
  * from which the table and the pictures can be made anew.
  */
 import * as v from "valibot";
-import { type Result, refuse, succeed } from "../../src/result.ts";
+import { type Result, succeed } from "../../src/result.ts";
 import { MachineSchema, VersionsSchema } from "../figures/environment.ts";
+import { parseDocument } from "../figures/parse-document.ts";
 import type { Measure, Row } from "./measure.ts";
 
 const Subject = v.picklist(["conntrackd", "ctsync", "limit"]);
@@ -56,16 +57,8 @@ export type Results = v.InferOutput<typeof ResultsSchema>;
 
 /** Reads what `publish` wrote. What it sums up beside the readings is left out, since it follows from them. */
 export function parseResults(text: string): Result<Results> {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch (error) {
-    return refuse(`not JSON: ${error instanceof Error ? error.message : error}`);
-  }
-  const checked = v.safeParse(v.object({ results: ResultsSchema }), document);
-  if (checked.success) return succeed(checked.output.results);
-  const [issue] = checked.issues;
-  return refuse(`${issue.path?.map(({ key }) => key).join(".") ?? "document"}: ${issue.message}`);
+  const parsed = parseDocument(text, v.object({ results: ResultsSchema }));
+  return parsed.ok ? succeed(parsed.value.results) : parsed;
 }
 
 /** What a run of some measures keeps of an earlier one into the same folder: the others, if form and machine are the same. */

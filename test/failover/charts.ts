@@ -17,7 +17,7 @@ import {
 } from "../figures/svg.ts";
 import { SCENARIO_TITLES, SCENARIOS } from "./observation.ts";
 import { SUBJECTS } from "./subjects.ts";
-import type { ScenarioSummary } from "./summary.ts";
+import { isWhole, type ScenarioSummary } from "./summary.ts";
 
 const GUTTER = 40;
 const PANEL_WIDTH = (PAGE_WIDTH - 2 * MARGIN - GUTTER) / 2;
@@ -78,10 +78,10 @@ const toX = (x: number, ms: number): number => {
   return x + (Math.log(bounded / SHORTEST_MS) / Math.log(LONGEST_MS / SHORTEST_MS)) * PLOT_WIDTH;
 };
 
-function stallText({ pushLate, pushRuns, runs }: ScenarioSummary): string {
+function stallText({ pushLate, others, runs }: ScenarioSummary): string {
   if (pushLate === undefined) return "never again";
   const median = `${formatNumber(Math.round(pushLate.median))} ms`;
-  return pushRuns === runs ? median : `${median}, ${pushRuns} of ${runs}`;
+  return isWhole(others.push) ? median : `${median}, ${others.push.survivors} of ${runs}`;
 }
 
 const STALL: Chart = {
@@ -96,11 +96,11 @@ const STALL: Chart = {
     vertical(toX(x, STALL_GOAL_MS), top, bottom, "goal"),
   ],
   draw: (summary, x, y) => {
-    const { pushLate, pushRuns, runs } = summary;
-    const isGood = pushLate !== undefined && pushLate.max <= STALL_GOAL_MS && pushRuns === runs;
+    const { pushLate, others } = summary;
+    const isGood = pushLate !== undefined && pushLate.max <= STALL_GOAL_MS && isWhole(others.push);
     const value = text(x + PLOT_WIDTH + 8, y, stallText(summary), {
       size: VALUE_SIZE,
-      look: isGood ? "met" : pushRuns === runs ? "ink" : "missed",
+      look: isGood ? "met" : isWhole(others.push) ? "ink" : "missed",
     });
     if (pushLate === undefined) return [value];
     const ends = [toX(x, pushLate.min), toX(x, pushLate.max)] as const;

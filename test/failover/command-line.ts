@@ -10,8 +10,8 @@ const RUNS_MAX = 1_000;
 export const USAGE = `npm run failover [-- OPTIONS]: firewalls fail, stop and return under ctsync and conntrackd, and what becomes of connections
 
   --quick        two small tables, ${RUNS.quick} run each, in about three minutes; else ${RUNS.full} runs of every row, in hours
-  --only WORDS   these rows alone, such as ctsync,100000,answer: subjects (${SUBJECTS.map(({ id }) => id).join(", ")}),
-                 numbers of other flows, and what INPUT does with INVALID (answer, drop)
+  --only WORDS   these rows alone, such as ctsync-live,100000: subjects (${SUBJECTS.map(({ id }) => id).join(", ")}),
+                 numbers of other flows, and what INPUT does with INVALID (answer, drop; answer alone unless told)
   --runs N       how often each row runs, 1 to ${RUNS_MAX}
   --add          adds runs to those in DIR, instead of measuring these rows anew; other rows in DIR are kept either way
   --out DIR      where results.json, results.md and the pictures go; default ${OUT_FOLDER}

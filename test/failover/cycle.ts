@@ -5,49 +5,59 @@
  */
 import type { Observation } from "./observation.ts";
 import { type Event, observe } from "./observe.ts";
-import type { Stand } from "./stand.ts";
+import type { Machine, Stand } from "./stand.ts";
+import type { Wanted } from "./traffic-protocol.ts";
 
 /** From the return on there are so many more connections, so that FW2 saw the beginning of some of them at least. */
 const GROWTH = 1.25;
+/** A tenth as many as there are of the connections over IPv4 that are opened from inside. */
+const SHARE = 0.1;
+
+/** What is alive before an event, beside one ssh session and a ping. */
+function wantedBeside(talk: number): Wanted {
+  const some = Math.ceil(talk * SHARE);
+  return { talk, ipv6: some, inbound: some, udp: Math.ceil(some / 4), bulk: 1, push: 1, ftp: 1, "ftp-active": 1 };
+}
 
 /** Hands over each observation as it is made. FW1 is primary and FW2 freshly booted before, and after. */
 export async function* cycle(stand: Stand): AsyncGenerator<Observation, void> {
   const { fw1, fw2, traffic, options } = stand;
-  let alive = 0;
-  /** Opens what is missing; answers the number of the first that was opened. */
-  const complete = async (wanted: number): Promise<number> => {
-    await traffic.mend();
-    const missing = Math.max(0, wanted - alive);
-    return (await traffic.open(missing)) - missing;
-  };
+  /** Opens what is missing, through the primary; answers the number of the first that was opened. */
+  const complete = (primary: Machine, talk: number): Promise<number> =>
+    primary.whileOpening(() => traffic.open(wantedBeside(talk)));
   const observed = async (event: Omit<Event, "youngFrom">, youngFrom = Number.POSITIVE_INFINITY) => {
     await stand.synchronised(event.taker);
-    const observation = await observe(stand, { ...event, youngFrom });
-    alive = observation.survivors;
-    return observation;
+    return await observe(stand, { ...event, youngFrom });
   };
 
-  await complete(options.connections);
-  yield await observed({ scenario: "death", giver: fw1, taker: fw2, trigger: () => fw1.die() });
+  await complete(fw1, options.connections);
+  const dies = async () => {
+    await traffic.burst();
+    await fw1.firewall.cut();
+    await traffic.hush();
+    await fw1.die();
+  };
+  yield await observed({ scenario: "death", giver: fw1, taker: fw2, trigger: dies });
 
   await fw1.boot();
   await fw1.startDaemon();
   const grown = Math.ceil(options.connections * GROWTH);
-  const youngFrom = await complete(grown);
+  const youngFrom = await complete(fw2, grown);
   const starts = () => fw1.startKeepalived();
   yield await observed({ scenario: "failback", giver: fw2, taker: fw1, trigger: starts }, youngFrom);
 
   await stand.reboot(fw2);
-  await complete(grown);
+  await complete(fw1, grown);
   const stops = async () => void (await fw1.keepalived.stop());
   yield await observed({ scenario: "switch", giver: fw1, taker: fw2, trigger: stops });
 
-  await complete(grown);
+  await complete(fw2, grown);
   yield await observed({ scenario: "switch-back", giver: fw2, taker: fw1, trigger: starts });
 }
 
 /** Everything for the next cycle as it was before the first. */
 export async function rewind(stand: Stand): Promise<void> {
   await stand.traffic.reset();
+  await stand.refill();
   await stand.reboot(stand.fw2);
 }

@@ -1,21 +1,20 @@
 /** Results that nobody observed, for the tests of what is made from results. */
 import { inventResults } from "../bench/invented-results.ts";
-import { type Observation, SCENARIOS, type Scenario } from "./observation.ts";
+import { type Observation, OTHERS, type Other, SCENARIOS, type Scenario, type Survival } from "./observation.ts";
 import type { Results, RowResults } from "./results.ts";
 import { SUBJECTS } from "./subjects.ts";
 
+/** Of each kind so many, of which the named ones died. */
+export function inventOthers(...dead: readonly Other[]): Observation["others"] {
+  const of = (other: Other): Survival => ({ connections: 20, survivors: dead.includes(other) ? 19 : 20 });
+  return Object.fromEntries(OTHERS.map((other) => [other, of(other)])) as Observation["others"];
+}
+
 export const inventObservation = (scenario: Scenario, but: Partial<Observation> = {}): Observation => ({
   ...{ scenario, connections: 200, survivors: 200, youngConnections: 0, youngSurvivors: 0 },
-  ...{
-    ssh: true,
-    bulk: true,
-    push: true,
-    resetsInside: 0,
-    resetsOutside: 0,
-    resetsByHosts: 0,
-    unreachables: 0,
-    invalid: 0,
-  },
+  others: inventOthers(),
+  late: { connections: 0, survivors: 0 },
+  ...{ resetsInside: 0, resetsOutside: 0, resetsByHosts: 0, unreachables: 0, invalid: 0 },
   ...{ detectionMs: 650, pushGapMs: 700, pushLateMs: 12, tcpGapMs: 1_400, tcpLateMs: 700, retransmittedTwice: 0 },
   ...{ lastFlowMs: 20, scriptMs: 90, flowsMissing: 0, cpuMs: 60, fates: [], told: [] },
   ...but,
@@ -32,10 +31,15 @@ export function inventRow(
 
 export function inventRun(): Results {
   const { startedAt, machine, versions } = inventResults([]);
-  const dead = { survivors: 78, resetsOutside: 61, push: false, fates: ["connection 3, port 40003: ECONNRESET"] };
+  const dead = {
+    survivors: 78,
+    resetsOutside: 61,
+    others: inventOthers("push", "ftp"),
+    fates: ["talk 3, port 40003: ECONNRESET"],
+  };
   const rows = [0, 10_000, 100_000, 500_000].flatMap((flows) =>
     SUBJECTS.flatMap(({ id }, at) => [
-      inventRow(id, { flows, input: "answer" }, at % 2 === 0 ? {} : dead),
+      inventRow(id, { flows, input: "answer" }, at < 2 ? {} : dead),
       inventRow(id, { flows, input: "drop" }, { pushLateMs: 10 + (at * flows) / 100 }),
     ]),
   );

@@ -11,12 +11,12 @@ import { formatDuration, formatNumber } from "../figures/quantity.ts";
 import { type Command, parseCommandLine, USAGE } from "./command-line.ts";
 import { cycle, rewind } from "./cycle.ts";
 import { tally } from "./markdown.ts";
-import type { Observation } from "./observation.ts";
+import { type Observation, OTHER_TITLES, OTHERS } from "./observation.ts";
 import { nameOf, Remaining, type Row } from "./plan.ts";
 import { publish } from "./publish.ts";
 import { type Cycle, parseResults, type Results, rowResults } from "./results.ts";
 import { Stand } from "./stand.ts";
-import { summarizeResults } from "./summary.ts";
+import { isWhole, summarizeResults } from "./summary.ts";
 
 const CONNECTIONS = 200;
 
@@ -36,13 +36,14 @@ function readResults(file: string): Results | string {
   return results.ok ? results.value : `${file}: ${results.error}`;
 }
 
-/** "death 200 of 200, RST 0, stall 12 ms" */
+/** "death 200 of 200, last 5 ms 9 of 10, RST 0, stall 12 ms" */
 function observationText(one: Observation): string {
-  const streams = (["ssh", "bulk", "push"] as const).filter((name) => !one[name]);
-  const lost = streams.length === 0 ? "" : `, dead: ${streams.join(" ")}`;
+  const dead = OTHERS.filter((other) => !isWhole(one.others[other]));
+  const lost = dead.length === 0 ? "" : `, dead: ${dead.map((other) => OTHER_TITLES[other]).join(", ")}`;
   const resets = one.resetsInside + one.resetsOutside;
-  const stall = one.push ? `, stall ${formatNumber(one.pushLateMs)} ms` : "";
-  return `${one.scenario} ${one.survivors} of ${one.connections}${lost}, RST ${resets}${stall}`;
+  const late = one.late.connections === 0 ? "" : `, last 5 ms ${one.late.survivors} of ${one.late.connections}`;
+  const stall = dead.includes("push") ? "" : `, stall ${formatNumber(one.pushLateMs)} ms`;
+  return `${one.scenario} ${one.survivors} of ${one.connections}${lost}${late}, RST ${resets}${stall}`;
 }
 
 class Run {

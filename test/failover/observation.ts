@@ -11,8 +11,26 @@ export const SCENARIO_TITLES: Readonly<Record<Scenario, string>> = {
   "switch-back": "keepalived is started on FW1 again",
 };
 
+/** What there is beside the connections that ask and are answered over IPv4. */
+export const OTHERS = ["ipv6", "inbound", "ssh", "bulk", "udp", "push", "echo", "ftp", "ftp-active"] as const;
+export type Other = (typeof OTHERS)[number];
+
+export const OTHER_TITLES: Readonly<Record<Other, string>> = {
+  ipv6: "IPv6",
+  inbound: "DNAT",
+  ssh: "ssh",
+  bulk: "bulk",
+  udp: "UDP",
+  push: "UDP push",
+  echo: "ping",
+  ftp: "FTP PASV",
+  "ftp-active": "FTP PORT",
+};
+
 const Ms = v.pipe(v.number(), v.finite());
 const Count = v.pipe(v.number(), v.integer());
+const Survival = v.strictObject({ connections: Count, survivors: Count });
+export type Survival = v.InferOutput<typeof Survival>;
 
 export const ObservationSchema = v.strictObject({
   scenario: v.picklist(SCENARIOS),
@@ -21,9 +39,9 @@ export const ObservationSchema = v.strictObject({
   survivors: Count,
   youngConnections: Count,
   youngSurvivors: Count,
-  ssh: v.boolean(),
-  bulk: v.boolean(),
-  push: v.boolean(),
+  others: v.strictObject(v.entriesFromList(OTHERS, Survival)),
+  /** Connections that were opened in the last 5 ms before a death. */
+  late: Survival,
   /** Resets that reached a host, those that a host sent itself, and ICMP that told either that something is unreachable. */
   resetsInside: Count,
   resetsOutside: Count,
@@ -36,7 +54,7 @@ export const ObservationSchema = v.strictObject({
   /** Longest silence of the pushed datagrams, and how much of it is the stall: after a death, what came after MASTER. */
   pushGapMs: Ms,
   pushLateMs: Ms,
-  /** Longest silence, and how much of it came after MASTER, of the TCP connections that survived and of ssh, whose senders back off. */
+  /** Longest silence, and how much of it came after MASTER, of all TCP connections that ask and survived, and of ssh; TCP's senders back off. */
   tcpGapMs: Ms,
   tcpLateMs: Ms,
   /** Surviving connections that waited after MASTER longer than one retransmission, backed off twice as long, explains. */
@@ -48,7 +66,7 @@ export const ObservationSchema = v.strictObject({
   flowsMissing: Count,
   /** CPU time of the new primary's daemon during it, its children's too. */
   cpuMs: Ms,
-  /** What became of those that did not survive: "connection 17, port 40002: ECONNRESET". */
+  /** What became of the first that did not survive: "talk 17, port 40002: ECONNRESET". */
   fates: v.array(v.string()),
   /** The first resets and unreachables, as tcpdump told them. */
   told: v.optional(v.array(v.string()), []),

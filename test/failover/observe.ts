@@ -3,9 +3,10 @@
  */
 import { readFileSync } from "node:fs";
 import { A, B } from "../lab/two-firewalls.ts";
-import type { Observation, Scenario } from "./observation.ts";
+import { type Observation, OTHERS, type Other, type Scenario, type Survival } from "./observation.ts";
 import type { Machine, Stand } from "./stand.ts";
-import type { ConnectionReport, StreamReport } from "./traffic-protocol.ts";
+import type { Sessions } from "./traffic.ts";
+import type { ConnectionReport } from "./traffic-protocol.ts";
 import { resetsFrom, resetsTo, type Seen } from "./wire.ts";
 
 const MASTER_DEADLINE_MS = 20_000;
@@ -18,6 +19,8 @@ const FLOWS_SLACK = 8;
 const RTO_MIN_MS = 200;
 const RTO_SLACK_MS = 100;
 const TOLD_MAX = 5;
+const FATES_MAX = 10;
+const LATE_MS = 5;
 const TICK_MS = 10; // of /proc/PID/stat
 
 export interface Event {
@@ -86,13 +89,11 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
   await Promise.race([script, counts.reach(flowsBefore - FLOWS_SLACK)]);
   const settledFromMs = nowMs();
   const outageMs = settledFromMs - startMs;
+  const lateDeadlineMs = outageMs * BACKOFF_SHARE + RTO_MIN_MS + RTO_SLACK_MS;
   const deadlineMs = outageMs * BACKOFF_SHARE + SETTLE_MS;
-  const [report, sshAnswered] = await Promise.all([
-    traffic.settle(settledFromMs, deadlineMs),
-    traffic.ssh.nextAnswer(deadlineMs).then(
-      () => true,
-      () => false,
-    ),
+  const [reports, sessions] = await Promise.all([
+    traffic.settle({ sinceMs: settledFromMs, deadlineMs, lateDeadlineMs }),
+    traffic.sessions(deadlineMs),
   ]);
   const scriptEndMs = await script;
   await counts.stop();
@@ -101,21 +102,21 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
   const masterMs = masterMoment(seen, taker);
   const lastAdvertMs = lastAdvertisement(wire.since(startMs - ADVERTISED_MS), giver, masterMs);
   wire.clear();
-  const { connections, push, bulk } = report;
-  const survivors = connections.filter(({ survived }) => survived);
-  const young = connections.filter(({ number }) => number >= youngFrom);
-  const sshGapMs = sshAnswered ? traffic.ssh.longestGapMs(startMs - performance.timeOrigin) : 0;
-  const lateOf = ({ longestGapMs, gapEndMs }: StreamReport): number =>
+  const talks = reports.filter(({ kind }) => kind === "talk");
+  const survivors = talks.filter(({ survived }) => survived);
+  const asking = reports.filter(({ kind, survived }) => survived && ASKING.has(kind));
+  const young = talks.filter(({ number }) => number >= youngFrom);
+  const push = reports.find(({ kind }) => kind === "push")!;
+  const lateOf = ({ longestGapMs, gapEndMs }: ConnectionReport): number =>
     Math.max(0, Math.min(gapEndMs - masterMs, longestGapMs));
   return {
     scenario,
-    connections: connections.length,
+    connections: talks.length,
     survivors: survivors.length,
     youngConnections: young.length,
     youngSurvivors: young.filter(({ survived }) => survived).length,
-    ssh: sshAnswered && traffic.ssh.answersAreComplete,
-    bulk: bulk.survived,
-    push: push.survived,
+    others: othersOf(reports, sessions),
+    late: survivalOf(openedLast(reports, masterMs)),
     resetsInside: resetsTo(seen, A),
     resetsOutside: resetsTo(seen, B),
     resetsByHosts: resetsFrom(seen, A) + resetsFrom(seen, B),
@@ -124,9 +125,9 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
     detectionMs: masterMs - lastAdvertMs,
     pushGapMs: push.longestGapMs,
     pushLateMs: scenario === "death" ? lateOf(push) : push.longestGapMs,
-    tcpGapMs: Math.max(sshGapMs, ...survivors.map(({ longestGapMs }) => longestGapMs)),
-    tcpLateMs: Math.max(0, ...survivors.map(lateOf)),
-    retransmittedTwice: survivors.filter((one) => retransmittedTwice(one, lateOf(one))).length,
+    tcpGapMs: Math.max(sessions.ssh ? traffic.sshGapMs(startMs) : 0, ...asking.map((one) => one.longestGapMs)),
+    tcpLateMs: Math.max(0, ...asking.map(lateOf)),
+    retransmittedTwice: asking.filter((one) => retransmittedTwice(one, lateOf(one))).length,
     lastFlowMs: Math.max(0, counts.fullMs - masterMs),
     scriptMs: scriptEndMs - masterMs,
     flowsMissing: Math.max(0, flowsBefore - FLOWS_SLACK - counts.most),
@@ -135,10 +136,34 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
       .filter(({ kind }) => kind !== "advertisement")
       .slice(0, TOLD_MAX)
       .map(({ text }) => text),
-    fates: connections
-      .filter(({ survived }) => !survived)
-      .map(({ number, localPort, fate }) => `connection ${number}, port ${localPort}: ${fate}`),
+    fates: reports
+      .filter(({ survived, kind }) => !survived && kind !== "late")
+      .slice(0, FATES_MAX)
+      .map(({ kind, number, localPort, fate }) => `${kind} ${number}, port ${localPort}: ${fate}`),
   };
+}
+
+const ASKING: ReadonlySet<string> = new Set(["talk", "ipv6", "inbound"]);
+
+const survivalOf = (reports: readonly ConnectionReport[]): Survival => ({
+  connections: reports.length,
+  survivors: reports.filter(({ survived }) => survived).length,
+});
+
+function othersOf(reports: readonly ConnectionReport[], sessions: Sessions): Record<Other, Survival> {
+  const one = (survived: boolean): Survival => ({ connections: 1, survivors: survived ? 1 : 0 });
+  const of = (other: Other): Survival =>
+    other === "ssh" || other === "echo"
+      ? one(sessions[other])
+      : survivalOf(reports.filter(({ kind }) => kind === other));
+  return Object.fromEntries(OTHERS.map((other) => [other, of(other)])) as Record<Other, Survival>;
+}
+
+/** Those that stood in the last few milliseconds before the firewall died; the last of all tells when that was. */
+function openedLast(reports: readonly ConnectionReport[], masterMs: number): ConnectionReport[] {
+  const late = reports.filter(({ kind, openedMs }) => kind === "late" && openedMs > 0 && openedMs < masterMs);
+  const lastMs = Math.max(...late.map(({ openedMs }) => openedMs));
+  return late.filter(({ openedMs }) => openedMs > lastMs - LATE_MS);
 }
 
 /** The next retransmission of a sender that has waited so long comes at most as long again and a little after. */

@@ -9,7 +9,9 @@ export interface Row {
   readonly input: InputInvalid;
 }
 
+/** Where INPUT drops what is INVALID, nobody is reset: that is the easier case, which runs when it is asked for. */
 const INPUTS: readonly InputInvalid[] = ["answer", "drop"];
+const INPUTS_STANDARD: readonly InputInvalid[] = ["answer"];
 const FLOWS = [0, 10_000, 100_000, 500_000];
 const FLOWS_QUICK = [0, 10_000];
 /** Cycles of a table this large take longer: what is set up is set up for so many of them at once. */
@@ -22,13 +24,13 @@ export const nameOf = ({ subject, flows, input }: Row): string =>
 export function allRows(form: keyof typeof RUNS): Row[] {
   const sizes = form === "quick" ? FLOWS_QUICK : FLOWS;
   return sizes.flatMap((flows) =>
-    INPUTS.flatMap((input) => SUBJECTS.map((subject): Row => ({ subject, flows, input }))),
+    INPUTS_STANDARD.flatMap((input) => SUBJECTS.map((subject): Row => ({ subject, flows, input }))),
   );
 }
 
 /**
  * The rows that `words` leave: each word names a subject, a number of flows or an INPUT chain, and of each kind that is
- * named one must be the row's. A number that the form does not have is taken as well.
+ * named one must be the row's. An INPUT chain or a number that the form does not have is taken as well.
  */
 export function chosenRows(rows: readonly Row[], words: readonly string[]): Result<Row[]> {
   const ids = SUBJECTS.map(({ id }) => id);
@@ -46,7 +48,8 @@ export function chosenRows(rows: readonly Row[], words: readonly string[]): Resu
     INPUTS.flatMap((input) => SUBJECTS.map((subject): Row => ({ subject, flows, input }))),
   );
   const has = (named: readonly string[], word: string): boolean => named.length === 0 || named.includes(word);
-  return succeed(ofAllSizes.filter(({ subject, input }) => has(subjects, subject.id) && has(inputs, input)));
+  const wantedInputs = inputs.length === 0 ? INPUTS_STANDARD : inputs;
+  return succeed(ofAllSizes.filter(({ subject, input }) => has(subjects, subject.id) && has(wantedInputs, input)));
 }
 
 /** From what cycles of a row took so far: of this row, else of this many flows, else of any. */

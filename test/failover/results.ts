@@ -1,7 +1,8 @@
 /** What a run of the suite found: every single observation. results.json holds it; tables and pictures follow from it. */
 import * as v from "valibot";
-import { type Result, refuse, succeed } from "../../src/result.ts";
+import type { Result } from "../../src/result.ts";
 import { MachineSchema, VersionsSchema } from "../figures/environment.ts";
+import { parseDocument } from "../figures/parse-document.ts";
 import { ObservationSchema } from "./observation.ts";
 import type { Row } from "./plan.ts";
 
@@ -30,18 +31,7 @@ export type Cycle = v.InferOutput<typeof CycleSchema>;
 export type RowResults = v.InferOutput<typeof RowSchema>;
 export type Results = v.InferOutput<typeof ResultsSchema>;
 
-export function parseResults(text: string): Result<Results> {
-  let document: unknown;
-  try {
-    document = JSON.parse(text);
-  } catch (error) {
-    return refuse(`not JSON: ${error instanceof Error ? error.message : error}`);
-  }
-  const checked = v.safeParse(ResultsSchema, document);
-  if (checked.success) return succeed(checked.output);
-  const [issue] = checked.issues;
-  return refuse(`${issue.path?.map(({ key }) => key).join(".") ?? "document"}: ${issue.message}`);
-}
+export const parseResults = (text: string): Result<Results> => parseDocument(text, ResultsSchema);
 
 /** Where the cycles of a row go; it is made where there is none yet. */
 export function rowResults(results: Results, { subject, flows, input }: Row): RowResults {

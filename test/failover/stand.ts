@@ -7,10 +7,11 @@ import { kernelCount } from "../lab/kernel-dump.ts";
 import { Lab } from "../lab/lab.ts";
 import { type MeasuredNode, makeNode } from "../lab/measured-node.ts";
 import type { LabProcess } from "../lab/process.ts";
-import { buildTwoFirewalls } from "../lab/two-firewalls.ts";
+import { A, buildTwoFirewalls } from "../lab/two-firewalls.ts";
 import { until } from "../lab/until.ts";
 import { joinPeer, notifyScript, type Subject } from "./subjects.ts";
 import { Traffic } from "./traffic.ts";
+import { ECHO_PORT, FTP_PASSIVE_PORT, FTP_PORTS, INBOUND_PORT, PUSH_PORT, TALK_PORT } from "./traffic-protocol.ts";
 import { Wire } from "./wire.ts";
 
 export interface StandOptions {
@@ -32,10 +33,46 @@ const SYNC_DEADLINE_MS = 60_000;
 const NOTE_DEADLINE_MS = 120_000;
 /** What a firewall itself says (VRRP) is a flow of its kernel, and not of each subject's cache. */
 const OWN_FLOWS_MAX = 8;
-const STUCK_MS = 10_000;
+const STUCK_MS = 3_000;
 /** A pair that is measured is at rest: the last state of a new connection has long arrived. */
 const REST_MS = 300;
 const ADVERT_SECONDS = 0.2;
+
+/** What may begin besides TCP from inside, in iptables' words. */
+const IS_NEW = "-m conntrack --ctstate NEW";
+/** For both families: the silent client's one word, and connections from outside. */
+const FORWARD_RULES = [
+  `-i ${INSIDE.interface} -p udp --dport ${PUSH_PORT} ${IS_NEW} -j ACCEPT`,
+  `-i ${OUTSIDE.interface} -p tcp --dport ${TALK_PORT} --syn ${IS_NEW} -j ACCEPT`,
+];
+/** What the two daemons say to each other is no flow of theirs, as the README advises. */
+const RAW_RULES = `*raw
+-A PREROUTING -i ${SYNC.interface} -j NOTRACK
+-A OUTPUT -o ${SYNC.interface} -j NOTRACK
+-A PREROUTING -p tcp --dport 21 -j CT --helper ftp
+COMMIT
+`;
+const FTP_DATA = `${FTP_PASSIVE_PORT}:${FTP_PASSIVE_PORT + FTP_PORTS - 1}`;
+/** IPv4 alone. FTP's data connections pass as what the helper expects, or not at all. */
+const MORE_RULES = `*nat
+-A PREROUTING -i ${OUTSIDE.interface} -d ${OUTSIDE.virtualIpv4} -p tcp --dport ${INBOUND_PORT} -j DNAT --to ${A.ipv4}:${TALK_PORT}
+COMMIT
+*filter
+:OPENING - [0:0]
+-I FORWARD 1 -i ${INSIDE.interface} -p tcp --dport ${FTP_DATA} ${IS_NEW} -j DROP
+-A FORWARD -j OPENING
+COMMIT
+`;
+/**
+ * UDP and ICMP have no first packet that could be told from a later one: where new ones may pass at any time, a firewall that
+ * knows nothing of them would let them go on. So they may while they are opened.
+ */
+const OPENING_RULES = `*filter
+-A OPENING -i ${INSIDE.interface} -p udp --dport ${ECHO_PORT} ${IS_NEW} -j ACCEPT
+-A OPENING -i ${INSIDE.interface} -p icmp ${IS_NEW} -j ACCEPT
+COMMIT
+`;
+const OPENED_RULES = "*filter\n-F OPENING\nCOMMIT\n";
 
 export class Machine {
   readonly firewall: Firewall;
@@ -76,10 +113,35 @@ export class Machine {
   }
 
   async boot(): Promise<void> {
+    const { namespace } = this.firewall;
     await this.firewall.boot();
-    // What the two daemons say to each other is no flow of theirs, as the README advises.
-    const rules = `*raw\n-A PREROUTING -i ${SYNC.interface} -j NOTRACK\n-A OUTPUT -o ${SYNC.interface} -j NOTRACK\nCOMMIT\n`;
-    await this.firewall.namespace.run(["iptables-restore"], { stdin: rules });
+    await namespace.run(["iptables-restore"], { stdin: RAW_RULES });
+    await this.#moreRules(MORE_RULES);
+    await this.#isFresh();
+  }
+
+  /** While it does so, UDP streams and pings may begin. */
+  async whileOpening<T>(open: () => Promise<T>): Promise<T> {
+    await this.#moreRules(OPENING_RULES);
+    try {
+      return await open();
+    } finally {
+      await this.#moreRules(OPENED_RULES);
+    }
+  }
+
+  async #moreRules(rules: string): Promise<void> {
+    await this.firewall.namespace.run(["iptables-restore", "--noflush"], { stdin: rules });
+  }
+
+  /** Nothing is left of what it was before. */
+  async #isFresh(): Promise<void> {
+    const { namespace } = this.firewall;
+    const flows = this.kernelFlows;
+    if (flows > OWN_FLOWS_MAX) throw new Error(`${namespace.name} comes back with ${flows} flows in its kernel`);
+    if ((await namespace.pids()).length > 0) throw new Error(`${namespace.name} comes back with a process`);
+    if ((await namespace.run(["nft", "list", "tables"])).includes("inet ctsync"))
+      throw new Error(`${namespace.name} comes back with a gate`);
   }
 
   /** How often keepalived's script has come to its end for a role, and when it did last. */
@@ -127,7 +189,7 @@ export class Stand implements AsyncDisposable {
     const firewalls = await buildTwoFirewalls(lab, {
       advertSeconds: ADVERT_SECONDS,
       inputInvalid: options.input,
-      forwardRules: [`-i ${INSIDE.interface} -p udp -m conntrack --ctstate NEW -j ACCEPT`],
+      forwardRules: FORWARD_RULES,
     });
     const [fw1, fw2] = [await machine(firewalls.fw1, options.subject), await machine(firewalls.fw2, options.subject)];
     const wire = await Wire.listen(firewalls, options.traceFolder);
@@ -173,17 +235,26 @@ export class Stand implements AsyncDisposable {
    */
   async synchronised(backup: Machine): Promise<void> {
     const primary = backup === this.fw1 ? this.fw2 : this.fw1;
+    const { program, isLive } = backup.subject;
     let most = { held: -1, atMs: performance.now() };
     const holdsAll = async (): Promise<boolean> => {
-      const [there, here] = [await primary.node.counts(), await backup.node.counts()];
-      const held = backup.subject.isLive ? backup.kernelFlows : here.external;
+      const [there, here] = await Promise.all([primary.node.counts(), backup.node.counts()]);
+      // Without an external cache, conntrackd counts none.
+      const inCache = isLive && program === "conntrackd" ? Number.POSITIVE_INFINITY : here.external;
+      const held = Math.min(inCache, isLive ? backup.kernelFlows : Number.POSITIVE_INFINITY);
       if (held > most.held) most = { held, atMs: performance.now() };
-      const isStuck = backup.subject.program === "conntrackd" && performance.now() - most.atMs > STUCK_MS;
+      const isStuck = program === "conntrackd" && performance.now() - most.atMs > STUCK_MS;
       const isComplete = there.internal >= this.options.flows && held >= there.internal - OWN_FLOWS_MAX;
       return here.heard && (isComplete || isStuck);
     };
     await until(holdsAll, SYNC_DEADLINE_MS, "the backup holds what the primary has");
     await Bun.sleep(REST_MS);
+  }
+
+  /** What an earlier cycle has lost of the other flows stands again. */
+  async refill(): Promise<void> {
+    const { fw1, options } = this;
+    if (fw1.kernelFlows < options.flows) await fill(fw1, options.flows);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

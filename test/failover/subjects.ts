@@ -2,6 +2,7 @@
  * Who is put to the test: each entry is one column of the table. Configuration, how keepalived tells it of its role, and
  * where a flow of the peer's lies while it is backup.
  */
+import { INSIDE, OUTSIDE } from "../lab/firewall.ts";
 import type { MeasuredNode, NodeOptions } from "../lab/measured-node.ts";
 import type { Program } from "../lab/sync-node.ts";
 
@@ -14,14 +15,32 @@ export interface Subject {
   readonly isLive: boolean;
 }
 
+/** What ctsync has to be told for its takeover gate, which its manual advises. */
+const KEEPALIVED = {
+  virtual_addresses: [INSIDE, OUTSIDE].flatMap(({ virtualIpv4, virtualIpv6 }) => [virtualIpv4, virtualIpv6]),
+};
+
 export const SUBJECTS: readonly Subject[] = [
-  { id: "ctsync", label: "ctsync", program: "ctsync", options: {}, isLive: false },
-  { id: "conntrackd", label: "conntrackd", program: "conntrackd", options: {}, isLive: false },
+  {
+    id: "ctsync-live",
+    label: "ctsync live",
+    program: "ctsync",
+    options: { sync: { apply: "live" }, keepalived: KEEPALIVED },
+    isLive: true,
+  },
+  {
+    id: "ctsync-commit",
+    label: "ctsync commit",
+    program: "ctsync",
+    options: { sync: { apply: "commit" }, keepalived: KEEPALIVED },
+    isLive: false,
+  },
+  { id: "conntrackd", label: "conntrackd", program: "conntrackd", options: { expectations: true }, isLive: false },
   {
     id: "conntrackd-direct",
     label: "conntrackd without external cache",
     program: "conntrackd",
-    options: { externalCache: false },
+    options: { externalCache: false, expectations: true },
     isLive: true,
   },
 ];

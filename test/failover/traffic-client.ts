@@ -1,300 +1,135 @@
 /**
- * The client on host A: TCP connections that ask, wait for the answer, check it and ask again; one bulk transfer; and a
- * listener for datagrams that says one word and is silent then.
+ * A client of one of the hosts, with connections of every kind.
  *
- *   bun test/failover/traffic-client.ts SERVER      says "ready", then obeys the orders on its standard input
+ *   bun test/failover/traffic-client.ts SERVER_IPV4 SERVER_IPV6 OWN_IPV4    says "ready", then obeys the orders on its
+ *                                                                           standard input
  */
-import type { Socket } from "bun";
 import { until } from "../lab/until.ts";
+import { Ftp } from "./traffic-ftp.ts";
 import {
   BULK_PORT,
+  type ClientKind,
   type ConnectionReport,
-  FRAME_BYTES,
+  ECHO_PORT,
+  INBOUND_PORT,
+  LATE_PORT,
   type Order,
   PUSH_PORT,
-  type StreamReport,
+  TALK_IPV6_PORT,
   TALK_PORT,
-  type TrafficReport,
-  thinkMs,
+  type Wanted,
 } from "./traffic-protocol.ts";
+import { nowMs, type Stream } from "./traffic-stream.ts";
+import { Bulk, Talk } from "./traffic-tcp.ts";
+import { Echo, Push } from "./traffic-udp.ts";
 
 const OPEN_DEADLINE_MS = 15_000;
-/** So many answers after the moment in question prove that a connection goes on. */
-const ANSWERS_NEEDED = 3;
+const RENEW_DEADLINE_MS = 5_000;
+/** Who pushes does not back off: when nothing comes for so long, nothing ever will. */
 const PUSH_DEAD_MS = 1_000;
 /** So many new connections are begun at once: a burst of 200 SYNs would wait for each other. */
-const OPEN_AT_ONCE = 20;
+const OPEN_AT_ONCE = 40;
+const BURST_AT_ONCE = 2;
+const BURST_MAX = 1_000;
+const POLL_MS = 4;
 
-const server = Bun.argv[2] ?? "";
-const nowMs = (): number => performance.timeOrigin + performance.now();
+const [ipv4 = "", ipv6 = "", own = ""] = Bun.argv.slice(2);
 
-/** Moments something came, as far as they tell: how many since the moment asked about, and the longest silence. */
-class Arrivals {
-  #lastMs = nowMs();
-  #sinceMs = Number.POSITIVE_INFINITY;
-  #count = 0;
-  longestGapMs = 0;
-  gapEndMs = 0;
+const MAKE: Readonly<Record<ClientKind, (number: number) => Stream>> = {
+  talk: (number) => new Talk("talk", number, { hostname: ipv4, port: TALK_PORT }),
+  ipv6: (number) => new Talk("ipv6", number, { hostname: ipv6, port: TALK_IPV6_PORT }),
+  inbound: (number) => new Talk("inbound", number, { hostname: ipv4, port: INBOUND_PORT }),
+  late: (number) => new Talk("late", number, { hostname: ipv4, port: LATE_PORT }),
+  bulk: (number) => new Bulk("bulk", number, { hostname: ipv4, port: BULK_PORT }),
+  push: (number) => new Push("push", number, { hostname: ipv4, port: PUSH_PORT }),
+  udp: (number) => new Echo("udp", number, { hostname: ipv4, port: ECHO_PORT }),
+  ftp: (number) => new Ftp("ftp", number, ipv4),
+  "ftp-active": (number) => new Ftp("ftp-active", number, ipv4, own),
+};
 
-  came(): void {
-    const now = nowMs();
-    this.#note(now);
-    this.#lastMs = now;
-    if (now > this.#sinceMs) this.#count++;
-  }
-
-  /** Forgets the silences so far; one that has begun counts from its beginning. */
-  watch(): void {
-    this.longestGapMs = 0;
-    this.gapEndMs = 0;
-    this.#sinceMs = Number.POSITIVE_INFINITY;
-  }
-
-  countSince(ms: number): void {
-    this.#sinceMs = ms;
-    this.#count = 0;
-  }
-
-  get goesOn(): boolean {
-    return this.#count >= ANSWERS_NEEDED;
-  }
-
-  report(failed = false): StreamReport {
-    if (!this.goesOn) this.#note(nowMs());
-    const { longestGapMs, gapEndMs } = this;
-    return { survived: this.goesOn && !failed, longestGapMs, gapEndMs };
-  }
-
-  #note(now: number): void {
-    if (now - this.#lastMs <= this.longestGapMs) return;
-    this.longestGapMs = now - this.#lastMs;
-    this.gapEndMs = now;
-  }
-}
-
-class Talk implements Stream {
-  readonly number: number;
-  readonly arrivals = new Arrivals();
-  fate = "";
-  #socket: Socket | undefined;
-  #asked = 0;
-  #rest: Uint8Array = new Uint8Array(0);
-  #port = 0;
-
-  constructor(number: number) {
-    this.number = number;
-  }
-
-  async open(): Promise<void> {
-    await Bun.connect({
-      hostname: server,
-      port: TALK_PORT,
-      socket: {
-        open: (socket) => {
-          socket.setNoDelay(true);
-          this.#socket = socket;
-          this.#port = socket.localPort;
-          this.#ask();
-        },
-        data: (_, chunk) => this.#take(chunk),
-        close: (_, error) => this.#end(error === undefined ? "closed" : (error as NodeJS.ErrnoException).code),
-        error: (_, error) => this.#end((error as NodeJS.ErrnoException).code),
-        connectError: (_, error) => this.#end(`connect ${(error as NodeJS.ErrnoException).code}`),
-      },
-    }).catch(() => undefined);
-  }
-
-  get answered(): boolean {
-    return this.#asked > 1;
-  }
-
-  get failed(): boolean {
-    return this.fate !== "";
-  }
-
-  report(): ConnectionReport {
-    const { number, fate } = this;
-    const stream = this.arrivals.report(fate !== "");
-    return { number, localPort: this.#port, fate: fate || (stream.survived ? "" : "silent"), ...stream };
-  }
-
-  terminate(): void {
-    this.fate ||= "reset by us";
-    this.#socket?.terminate();
-  }
-
-  #ask(): void {
-    if (this.fate !== "") return;
-    const frame = new DataView(new ArrayBuffer(FRAME_BYTES));
-    frame.setUint32(0, ++this.#asked);
-    frame.setUint32(4, this.number);
-    this.#socket?.write(frame);
-  }
-
-  #take(chunk: Uint8Array): void {
-    const bytes = this.#rest.length === 0 ? new Uint8Array(chunk) : Buffer.concat([this.#rest, chunk]);
-    this.#rest = bytes;
-    if (bytes.length < FRAME_BYTES) return;
-    const frame = new DataView(bytes.buffer, bytes.byteOffset);
-    const isAnswer = frame.getUint32(0) === this.#asked && frame.getUint32(4) === this.number;
-    if (!isAnswer || bytes.length > FRAME_BYTES) {
-      this.#end("a wrong answer");
-      return;
-    }
-    this.#rest = new Uint8Array(0);
-    this.arrivals.came();
-    setTimeout(() => this.#ask(), thinkMs());
-  }
-
-  #end(fate: string | undefined): void {
-    this.fate ||= fate ?? "closed";
-  }
-}
-
-/** Numbers that count up: any that is missing, doubled or wrong ends it. */
-class Bulk implements Stream {
-  readonly arrivals = new Arrivals();
-  failed = false;
-  #socket: Socket | undefined;
-  #receivedBytes = 0;
-
-  async open(): Promise<void> {
-    await Bun.connect({
-      hostname: server,
-      port: BULK_PORT,
-      socket: {
-        open: (socket) => {
-          this.#socket = socket;
-        },
-        data: (_, chunk) => this.#take(chunk),
-        close: () => {
-          this.failed = true;
-        },
-        error: () => {
-          this.failed = true;
-        },
-      },
-    });
-    await until(() => this.#receivedBytes > 0, OPEN_DEADLINE_MS, "the bulk transfer begins");
-  }
-
-  terminate(): void {
-    this.#socket?.terminate();
-  }
-
-  #take(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.length; at++) {
-      const position = this.#receivedBytes + at;
-      if (chunk[at] !== (((position >>> 2) >>> ((position % 4) * 8)) & 0xff)) this.failed = true;
-    }
-    this.#receivedBytes += chunk.length;
-    this.arrivals.came();
-  }
-}
-
-class Push implements Stream {
-  readonly failed = false;
-  readonly arrivals = new Arrivals();
-  #came = 0;
-  #close = (): void => undefined;
-
-  async open(): Promise<void> {
-    const socket = await Bun.udpSocket({
-      connect: { hostname: server, port: PUSH_PORT },
-      socket: {
-        data: () => {
-          this.#came++;
-          this.arrivals.came();
-        },
-        error: () => undefined,
-      },
-    });
-    this.#close = () => socket.close();
-    socket.send("the one word");
-    await until(() => this.#came > 0, OPEN_DEADLINE_MS, "datagrams come");
-  }
-
-  terminate(): void {
-    this.#close();
-  }
-}
-
-/** What has to be opened again once it is dead. */
-interface Stream {
-  readonly arrivals: Arrivals;
-  readonly failed: boolean;
-  open(): Promise<void>;
-  terminate(): void;
-}
-
-async function opened(stream: Stream): Promise<Stream> {
-  await stream.open();
-  return stream;
-}
+type SettleOrder = Extract<Order, { order: "settle" }>;
 
 class Traffic {
   #opened = 0;
-  #talks: Talk[] = [];
-  #bulk: Stream | undefined;
-  #push: Stream | undefined;
+  #streams: Stream[] = [];
+  #burst: NodeJS.Timeout | undefined;
 
-  /** Answers how many were ever opened: the next one has that number. */
-  async open(count: number): Promise<{ opened: number }> {
-    this.#bulk ??= await opened(new Bulk());
-    this.#push ??= await opened(new Push());
-    for (let left = count; left > 0; left -= OPEN_AT_ONCE) {
-      const some = Array.from({ length: Math.min(left, OPEN_AT_ONCE) }, () => new Talk(this.#opened++));
-      this.#talks.push(...some);
-      await Promise.all(some.map((talk) => talk.open()));
-      await until(() => some.every((talk) => talk.answered), OPEN_DEADLINE_MS, "new connections are answered");
+  /** Answers the number of the first that it opened, or would have. */
+  async open(wanted: Wanted): Promise<{ first: number }> {
+    const first = this.#opened;
+    this.#drop(({ fate, kind }) => fate !== "" || kind === "late");
+    for (const stream of this.#streams) await deadline(stream.renew(), `${stream.kind} is made ready again`);
+    const missing = Object.entries(wanted).flatMap(([kind, count]) => {
+      const alive = this.#streams.filter((stream) => stream.kind === kind).length;
+      return Array.from({ length: Math.max(0, count - alive) }, () => kind as ClientKind);
+    });
+    for (let at = 0; at < missing.length; at += OPEN_AT_ONCE) {
+      const some = missing.slice(at, at + OPEN_AT_ONCE).map((kind) => MAKE[kind](this.#opened++));
+      this.#streams.push(...some);
+      await Promise.all(some.map((stream) => deadline(stream.open(), `${stream.kind} is opened`)));
+      const what = (): string => some.find(({ ready }) => !ready)?.kind ?? "";
+      await until(() => what() === "", OPEN_DEADLINE_MS, "new connections are answered", POLL_MS).catch((error) => {
+        throw new Error(`${what()}: ${error.message}`);
+      });
     }
-    return { opened: this.#opened };
+    return { first };
   }
 
   watch(): object {
-    for (const { arrivals } of this.#all) arrivals.watch();
+    for (const { arrivals } of this.#streams) arrivals.watch();
     return {};
   }
 
-  /** What turns out dead is taken away, so that the next event is not blamed for it. */
-  async settle(sinceMs: number, deadlineMs: number): Promise<TrafficReport> {
-    for (const { arrivals } of this.#all) arrivals.countSince(sinceMs);
-    // Who pushes does not back off: when nothing comes for so long, nothing ever will.
-    const pushMs = sinceMs + PUSH_DEAD_MS;
-    const isSettled = (stream: Stream): boolean =>
-      stream.failed || stream.arrivals.goesOn || (stream === this.#push && nowMs() > pushMs);
-    const settled = (): boolean => this.#all.every(isSettled);
-    await until(settled, deadlineMs, "all is settled").catch(() => undefined);
-    const connections = this.#talks.map((talk) => talk.report());
-    const streamReport = (stream: Stream | undefined): StreamReport =>
-      stream?.arrivals.report(stream.failed) ?? { survived: false, longestGapMs: 0, gapEndMs: 0 };
-    const report = { connections, push: streamReport(this.#push), bulk: streamReport(this.#bulk) };
-    this.#drop((_, at) => !connections[at]?.survived);
-    if (!report.push.survived) this.#push = this.#end(this.#push);
-    if (!report.bulk.survived) this.#bulk = this.#end(this.#bulk);
-    return report;
+  burst(): object {
+    const begin = (): void => {
+      for (let i = 0; i < BURST_AT_ONCE; i++) {
+        const late = MAKE.late(this.#opened++);
+        this.#streams.push(late);
+        void late.open();
+      }
+    };
+    let left = BURST_MAX / BURST_AT_ONCE;
+    this.#burst = setInterval(() => (left-- > 0 ? begin() : this.hush()), 1);
+    return {};
   }
 
-  /** Ends all of it without a farewell that would linger in the firewalls. */
+  /** Those that did not come through are none. */
+  hush(): object {
+    clearInterval(this.#burst);
+    this.#drop(({ kind, openedMs }) => kind === "late" && openedMs === 0);
+    return {};
+  }
+
+  async settle({ sinceMs, deadlineMs, lateDeadlineMs }: SettleOrder): Promise<{ connections: ConnectionReport[] }> {
+    for (const stream of this.#streams) {
+      stream.arrivals.countSince(sinceMs);
+      stream.prove();
+    }
+    const startMs = nowMs();
+    const isOverdue = ({ kind }: Stream): boolean =>
+      (kind === "push" && nowMs() > sinceMs + PUSH_DEAD_MS) || (kind === "late" && nowMs() > startMs + lateDeadlineMs);
+    const isSettled = (stream: Stream): boolean => stream.fate !== "" || stream.goesOn || isOverdue(stream);
+    const settled = (): boolean => this.#streams.every(isSettled);
+    await until(settled, deadlineMs, "all is settled", POLL_MS).catch(() => undefined);
+    return { connections: this.#streams.map((stream) => stream.report()) };
+  }
+
   reset(): object {
     this.#drop(() => true);
-    this.#push = this.#end(this.#push);
-    this.#bulk = this.#end(this.#bulk);
     return {};
   }
 
-  get #all(): Stream[] {
-    return [...this.#talks, ...[this.#bulk, this.#push].filter((stream) => stream !== undefined)];
+  #drop(isDropped: (stream: Stream) => boolean): void {
+    const dropped = new Set(this.#streams.filter(isDropped));
+    for (const stream of dropped) stream.terminate();
+    this.#streams = this.#streams.filter((stream) => !dropped.has(stream));
   }
+}
 
-  #drop(isDead: (talk: Talk, at: number) => boolean): void {
-    for (const talk of this.#talks.filter(isDead)) talk.terminate();
-    this.#talks = this.#talks.filter(({ fate }) => fate === "");
-  }
-
-  #end(stream: Stream | undefined): undefined {
-    stream?.terminate();
-  }
+function deadline(work: Promise<void>, what: string): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`${what}: not within ${RENEW_DEADLINE_MS} ms`)), RENEW_DEADLINE_MS);
+  return Promise.race([work, promise]).finally(() => clearTimeout(timer));
 }
 
 const traffic = new Traffic();
@@ -302,11 +137,15 @@ const traffic = new Traffic();
 async function obey(order: Order): Promise<object> {
   switch (order.order) {
     case "open":
-      return await traffic.open(order.count);
+      return await traffic.open(order.wanted);
     case "watch":
       return traffic.watch();
+    case "burst":
+      return traffic.burst();
+    case "hush":
+      return traffic.hush();
     case "settle":
-      return await traffic.settle(order.sinceMs, order.deadlineMs);
+      return await traffic.settle(order);
     case "reset":
       return traffic.reset();
     default:

@@ -1,14 +1,23 @@
 /**
- * The server on host B: it answers requests after a moment's thought, streams a bulk transfer, and pushes datagrams to
- * whoever asked for them once.
+ * The server of a host: it answers requests after a moment's thought, streams a bulk transfer as fast as it is taken, sends
+ * datagrams back, and pushes others to whoever asked for them once.
  *
  *   bun test/failover/traffic-server.ts      says "ready"
  */
 import type { Socket } from "bun";
-import { BULK_PORT, FRAME_BYTES, PUSH_INTERVAL_MS, PUSH_PORT, TALK_PORT, thinkMs } from "./traffic-protocol.ts";
+import {
+  BULK_PORT,
+  ECHO_PORT,
+  FRAME_BYTES,
+  LATE_PORT,
+  PUSH_INTERVAL_MS,
+  PUSH_PORT,
+  TALK_IPV6_PORT,
+  TALK_PORT,
+  thinkMs,
+} from "./traffic-protocol.ts";
 
-const BULK_WORDS = 4096;
-const BULK_INTERVAL_MS = 10;
+const BULK_WORDS = 16_384;
 
 /** Frames may come in parts: what is left of one waits here. */
 interface Talk {
@@ -22,47 +31,72 @@ function answer(socket: Socket<Talk>, chunk: Uint8Array): void {
   if (whole > 0) setTimeout(() => socket.write(bytes.subarray(0, whole)), thinkMs());
 }
 
-Bun.listen<Talk>({
-  hostname: "0.0.0.0",
-  port: TALK_PORT,
-  socket: {
-    open: (socket) => {
-      socket.data = { rest: new Uint8Array(0) };
-      socket.setNoDelay(true);
+for (const [hostname, port] of [
+  ["0.0.0.0", TALK_PORT],
+  ["0.0.0.0", LATE_PORT],
+  ["::", TALK_IPV6_PORT],
+] as const) {
+  Bun.listen<Talk>({
+    ...{ hostname, port },
+    socket: {
+      open: (socket) => {
+        socket.data = { rest: new Uint8Array(0) };
+        socket.setNoDelay(true);
+      },
+      data: answer,
+      error: () => undefined,
     },
-    data: answer,
-    error: () => undefined,
-  },
-});
-
-/** `next` counts words sent; what the socket did not take is made anew, so the count is of what it took. */
-interface Bulk {
-  sentBytes: number;
+  });
 }
 
-const bulks = new Set<Socket<Bulk>>();
+interface Bulk {
+  /** What comes next: this byte of this number. */
+  word: number;
+  part: number;
+}
+
+/** Numbers are counted as far as the socket took them. */
+function pour(socket: Socket<Bulk>): void {
+  const words = new Uint32Array(BULK_WORDS);
+  for (;;) {
+    const { word, part } = socket.data;
+    for (let at = 0; at < BULK_WORDS; at++) words[at] = word + at;
+    const bytes = new Uint8Array(words.buffer).subarray(part);
+    const taken = socket.write(bytes);
+    if (taken <= 0) return;
+    socket.data = { word: (word + Math.floor((part + taken) / 4)) >>> 0, part: (part + taken) % 4 };
+    if (taken < bytes.length) return;
+  }
+}
+
 Bun.listen<Bulk>({
   hostname: "0.0.0.0",
   port: BULK_PORT,
   socket: {
     open: (socket) => {
-      socket.data = { sentBytes: 0 };
-      bulks.add(socket);
+      socket.data = { word: 0, part: 0 };
+      pour(socket);
     },
+    drain: pour,
     data: () => undefined,
-    close: (socket) => void bulks.delete(socket),
-    error: (socket) => void bulks.delete(socket),
+    error: () => undefined,
   },
 });
-setInterval(() => {
-  for (const socket of bulks) {
-    const { sentBytes } = socket.data;
-    const words = Uint32Array.from({ length: BULK_WORDS + 1 }, (_, at) => (sentBytes >>> 2) + at);
-    const part = sentBytes % 4;
-    const taken = socket.write(new Uint8Array(words.buffer).subarray(part, part + BULK_WORDS * 4));
-    if (taken > 0) socket.data.sentBytes += taken;
-  }
-}, BULK_INTERVAL_MS);
+
+await Bun.udpSocket({
+  hostname: "0.0.0.0",
+  port: ECHO_PORT,
+  socket: {
+    data: (socket, bytes, port, address) => {
+      try {
+        socket.send(bytes, port, address);
+      } catch {
+        // Unreachable for now is no reason to stop.
+      }
+    },
+    error: () => undefined,
+  },
+});
 
 let listener: { port: number; address: string } | undefined;
 let pushed = 0;
@@ -73,7 +107,7 @@ const push = await Bun.udpSocket({
     data: (_, __, port, address) => {
       listener = { port, address };
     },
-    error: () => undefined, // Unreachable for now is no reason to stop.
+    error: () => undefined,
   },
 });
 const datagram = new DataView(new ArrayBuffer(FRAME_BYTES));

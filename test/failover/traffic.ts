@@ -1,12 +1,16 @@
-/** Client on A and server on B, as the suite commands them; and one ssh session beside them. */
+/** Clients and servers on A and B, as the suite commands them; beside them one ssh session and a ping. */
+import { OUTSIDE } from "../lab/firewall.ts";
 import type { LineSession } from "../lab/line-session.ts";
+import type { Namespace } from "../lab/namespace.ts";
 import type { LabProcess } from "../lab/process.ts";
 import { SshServer } from "../lab/ssh.ts";
-import { B, type TwoFirewalls } from "../lab/two-firewalls.ts";
-import type { Order, TrafficReport } from "./traffic-protocol.ts";
+import { A, B, type TwoFirewalls } from "../lab/two-firewalls.ts";
+import { Echoes } from "./echoes.ts";
+import { BULK_PORT, type ConnectionReport, FTP_PASSIVE_PORT, type Order, type Wanted } from "./traffic-protocol.ts";
 
 const SERVER = Bun.fileURLToPath(new URL("./traffic-server.ts", import.meta.url));
 const CLIENT = Bun.fileURLToPath(new URL("./traffic-client.ts", import.meta.url));
+const FTP_SERVER = Bun.fileURLToPath(new URL("../lab/ftp-server.ts", import.meta.url));
 /**
  * A and B stand for other machines, whose programs no daemon of a firewall keeps from running, not even one with real-time
  * priority: here all share the processors.
@@ -16,62 +20,135 @@ const START_DEADLINE_MS = 10_000;
 const ORDER_DEADLINE_MS = 90_000;
 const SILENT_MS = 1_000;
 const GIVE_UP_SECONDS = 60; // so that ssh lives as long as its connection does
+/** The bulk transfer has a line of its own, of this speed: processors without one would have no time for anything else. */
+const LINE_MBIT = 100;
+
+/** Whether each went on. */
+export interface Sessions {
+  readonly ssh: boolean;
+  readonly echo: boolean;
+}
 
 export class Traffic {
-  readonly #a: TwoFirewalls["a"];
-  readonly #client: LabProcess;
+  readonly #a: Namespace;
+  readonly #inside: LabProcess;
+  readonly #outside: LabProcess;
   readonly #sshServer: SshServer;
-  ssh: LineSession;
+  #ssh: LineSession | undefined;
+  #echoes: Echoes | undefined;
 
-  /** The firewall must forward already: ssh is opened through it. */
   static async start({ a, b }: TwoFirewalls): Promise<Traffic> {
-    const server = b.spawn([...ELSEWHERE, process.execPath, SERVER]);
-    await server.waitForLine(/^ready$/, START_DEADLINE_MS);
-    const client = a.spawn([...ELSEWHERE, process.execPath, CLIENT, B.ipv4]);
-    await client.waitForLine(/^ready$/, START_DEADLINE_MS);
-    const sshServer = await SshServer.start(b);
-    return new Traffic(a, client, sshServer, await sshServer.open(a, B.ipv4, GIVE_UP_SECONDS));
+    await limitBulk(b);
+    const start = async (host: Namespace, program: string, ...args: readonly string[]): Promise<LabProcess> => {
+      const started = host.spawn([...ELSEWHERE, process.execPath, program, ...args]);
+      await started.waitForLine(/^ready$/, START_DEADLINE_MS);
+      return started;
+    };
+    const [inside, outside, sshServer] = await Promise.all([
+      start(a, CLIENT, B.ipv4, B.ipv6, A.ipv4),
+      start(b, CLIENT, OUTSIDE.virtualIpv4, "", ""),
+      SshServer.start(b),
+      start(a, SERVER),
+      start(b, SERVER),
+      start(b, FTP_SERVER, B.ipv4, `${FTP_PASSIVE_PORT}`),
+    ]);
+    return new Traffic(a, inside, outside, sshServer);
   }
 
-  private constructor(a: TwoFirewalls["a"], client: LabProcess, sshServer: SshServer, ssh: LineSession) {
+  private constructor(a: Namespace, inside: LabProcess, outside: LabProcess, sshServer: SshServer) {
     this.#a = a;
-    this.#client = client;
+    this.#inside = inside;
+    this.#outside = outside;
     this.#sshServer = sshServer;
-    this.ssh = ssh;
   }
 
-  /** Opens so many more, and streams that have died; answers how many connections were ever opened. */
-  async open(count: number): Promise<number> {
-    return ((await this.#order({ order: "open", count })) as { opened: number }).opened;
+  /** So many of each kind are to be alive; answers the number of the first that was opened on A. */
+  async open({ inbound = 0, ...wanted }: Wanted): Promise<number> {
+    const [opened] = await Promise.all([
+      order<{ first: number }>(this.#inside, { order: "open", wanted }),
+      order(this.#outside, { order: "open", wanted: { inbound } }),
+      this.#mend(),
+    ]);
+    return opened.first;
   }
 
   async watch(): Promise<void> {
-    await this.#order({ order: "watch" });
+    await Promise.all(this.#clients.map((client) => order(client, { order: "watch" })));
+    this.#echoes?.clear();
   }
 
-  /** Waits until each connection has answered after `sinceMs` or is known to be dead, then says what became of each. */
-  async settle(sinceMs: number, deadlineMs: number): Promise<TrafficReport> {
-    return (await this.#order({ order: "settle", sinceMs, deadlineMs })) as TrafficReport;
+  /** Opens new connections on A, again and again, until told to hush. */
+  async burst(): Promise<void> {
+    await order(this.#inside, { order: "burst" });
+  }
+
+  async hush(): Promise<void> {
+    await order(this.#inside, { order: "hush" });
+  }
+
+  /** Waits until each connection has gone on after `sinceMs` or is known to be dead, then says what became of each. */
+  async settle(settle: Omit<Extract<Order, { order: "settle" }>, "order">): Promise<ConnectionReport[]> {
+    const reports = await Promise.all(
+      this.#clients.map((client) => order<{ connections: ConnectionReport[] }>(client, { order: "settle", ...settle })),
+    );
+    return reports.flatMap(({ connections }) => connections);
+  }
+
+  /** The same for what is no client's. */
+  async sessions(deadlineMs: number): Promise<Sessions> {
+    const [ssh, echo] = [this.#ssh, this.#echoes];
+    if (ssh === undefined || echo === undefined) throw new Error("there is no session");
+    const [answered, echoed] = await Promise.all([
+      ssh.nextAnswer(deadlineMs).then(
+        () => true,
+        () => false,
+      ),
+      echo.goesOn(deadlineMs),
+    ]);
+    if (!echoed) {
+      echo.close();
+      this.#echoes = undefined;
+    }
+    return { ssh: answered && ssh.answersAreComplete, echo: echoed };
+  }
+
+  sshGapMs(sinceMs: number): number {
+    return this.#ssh?.longestGapMs(sinceMs - performance.timeOrigin) ?? 0;
   }
 
   /** All of it anew, an ssh session that is still alive excepted. */
   async reset(): Promise<void> {
-    await this.#order({ order: "reset" });
+    await Promise.all(this.#clients.map((client) => order(client, { order: "reset" })));
+    this.#echoes?.close();
+    this.#echoes = undefined;
   }
 
-  /** Another ssh session in the place of one that is dead. */
-  async mend(): Promise<void> {
-    if (this.ssh.client.running && this.ssh.silenceMs < SILENT_MS) return;
-    this.ssh.client.kill();
-    await this.ssh.close();
-    this.ssh = await this.#sshServer.open(this.#a, B.ipv4, GIVE_UP_SECONDS);
+  get #clients(): LabProcess[] {
+    return [this.#inside, this.#outside];
   }
 
-  async #order(order: Order): Promise<unknown> {
-    const since = this.#client.lines.length;
-    this.#client.write(`${JSON.stringify(order)}\n`);
-    const answer = JSON.parse(await this.#client.waitForLine(/^\{/, ORDER_DEADLINE_MS, since));
-    if (answer.error !== undefined) throw new Error(`the client on A could not ${order.order}: ${answer.error}`);
-    return answer;
+  async #mend(): Promise<void> {
+    this.#echoes ??= await Echoes.open(this.#a, B.ipv4, ELSEWHERE);
+    if (this.#ssh !== undefined) {
+      if (this.#ssh.client.running && this.#ssh.silenceMs < SILENT_MS) return;
+      this.#ssh.client.kill();
+      await this.#ssh.close();
+    }
+    this.#ssh = await this.#sshServer.open(this.#a, B.ipv4, GIVE_UP_SECONDS);
   }
+}
+
+async function order<T = unknown>(client: LabProcess, said: Order): Promise<T> {
+  const since = client.lines.length;
+  client.write(`${JSON.stringify(said)}\n`);
+  const answer = JSON.parse(await client.waitForLine(/^\{/, ORDER_DEADLINE_MS, since));
+  if (answer.error !== undefined) throw new Error(`a client could not ${said.order}: ${answer.error}`);
+  return answer;
+}
+
+async function limitBulk(b: Namespace): Promise<void> {
+  const tc = (words: string): Promise<string> => b.run(["tc", ...words.split(" ")]);
+  await tc("qdisc add dev eth0 root handle 1: htb");
+  await tc(`class add dev eth0 parent 1: classid 1:1 htb rate ${LINE_MBIT}mbit burst 64k`);
+  await tc(`filter add dev eth0 parent 1: protocol ip u32 match ip sport ${BULK_PORT} 0xffff flowid 1:1`);
 }

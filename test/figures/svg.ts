@@ -41,7 +41,7 @@ const LIGHT_DATA = {
   limit: "#7aa7dc",
   goal: "#e8830c",
   direct: "#b98a5e",
-  live: "#1a9c7e",
+  commit: "#1a9c7e",
 };
 const DARK_DATA = {
   conntrackd: "#7d8590",
@@ -49,7 +49,7 @@ const DARK_DATA = {
   limit: "#5f86b8",
   goal: "#ffb347",
   direct: "#b98a5e",
-  live: "#35c4a0",
+  commit: "#35c4a0",
 };
 
 function escapeXml(text: string): string {
@@ -171,7 +171,7 @@ function styleSheet(page: typeof LIGHT, data: typeof LIGHT_DATA): string {
 .whisker { stroke: ${page.ink}; stroke-width: 1.2; fill: none; }
 .goal { stroke: ${data.goal}; stroke-width: 2.5; fill: none; }
 .conntrackd { fill: ${data.conntrackd}; } .ctsync { fill: ${data.ctsync}; }
-.conntrackd-direct { fill: ${data.direct}; } .ctsync-live { fill: ${data.live}; }
+.conntrackd-direct { fill: ${data.direct}; } .ctsync-live { fill: ${data.ctsync}; } .ctsync-commit { fill: ${data.commit}; }
 .limit { fill: url(#hatch); stroke: ${data.limit}; stroke-width: 1; }
 .hatch-ground { fill: ${page.page}; } .hatch-line { fill: ${data.limit}; }
 .line-conntrackd { stroke: ${data.conntrackd}; stroke-width: 2.5; fill: none; }

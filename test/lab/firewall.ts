@@ -50,6 +50,7 @@ export class Firewall {
   /** Starts each kernel log line about a packet in state INVALID on this firewall. */
   readonly invalidLogPrefix: string;
   readonly #settings: FirewallSettings;
+  #isCut = false;
 
   constructor(namespace: Namespace, settings: FirewallSettings) {
     this.namespace = namespace;
@@ -88,6 +89,8 @@ export class Firewall {
       "net.netfilter.nf_conntrack_tcp_loose": 0,
       "net.netfilter.nf_conntrack_tcp_be_liberal": 0,
     });
+    if (this.#isCut) await this.namespace.nft("delete table netdev cut");
+    this.#isCut = false;
     await this.namespace.ip(
       ...INTERFACES.map((dev) => `address flush dev ${dev} scope global`),
       ...INTERFACES.map((dev) => `link set dev ${dev} up`),
@@ -98,20 +101,18 @@ export class Firewall {
     await flushConntrack(this.namespace);
   }
 
+  /** All its cables go dead in the same moment: nothing that it says is heard any more, and it hears nothing. */
+  async cut(): Promise<void> {
+    if (this.#isCut) return;
+    this.#isCut = true;
+    const chain = (hook: string): string =>
+      `chain ${hook} { type filter hook ${hook} devices = { ${INTERFACES.join(", ")} } priority 0; policy drop; }`;
+    await this.namespace.nft(`table netdev cut {\n${chain("ingress")}\n${chain("egress")}\n}`);
+  }
+
   /** Loses power: its cables go dead, then every process is gone. Nothing says farewell to anybody. */
   async die(): Promise<void> {
-    // Its cables die one after the other here, and in between it would say that the other side is unreachable.
-    await this.namespace.run([
-      "iptables",
-      "-I",
-      "OUTPUT",
-      "-p",
-      "icmp",
-      "--icmp-type",
-      "destination-unreachable",
-      "-j",
-      "DROP",
-    ]);
+    await this.cut();
     await this.namespace.ip(...INTERFACES.map((dev) => `link set dev ${dev} down`));
     await this.namespace.killAll();
   }

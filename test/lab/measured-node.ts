@@ -10,7 +10,7 @@ import type { StatusReport } from "../../src/report.ts";
 import { CONNTRACKD, type ConntrackdConfig, writeConntrackdConfig } from "./conntrackd.ts";
 import { conntrackdCommit, conntrackdCounts } from "./conntrackd-control.ts";
 import { processCpuUs } from "./cpu-clock.ts";
-import { CTSYNC, writeConfig } from "./ctsync.ts";
+import { CTSYNC, type LabConfig, writeConfig } from "./ctsync.ts";
 import type { Namespace } from "./namespace.ts";
 import type { LabProcess } from "./process.ts";
 import type { Program } from "./sync-node.ts";
@@ -26,10 +26,13 @@ export interface NodeOptions {
   readonly gatherMs?: number;
   /** ctsync alone: more of its `[sync]` settings. */
   readonly sync?: Readonly<Record<string, string | number>>;
+  /** ctsync alone: its `[keepalived]` settings. */
+  readonly keepalived?: LabConfig["keepalived"];
   /** ctsync alone: what is not replicated. */
   readonly ignoreAddresses?: readonly string[];
   /** conntrackd alone. */
   readonly externalCache?: boolean;
+  readonly expectations?: boolean;
 }
 
 export interface Counts {
@@ -187,12 +190,13 @@ export async function makeNode(
     flowsMax = FLOWS_MAX,
   } = options;
   if (program === "conntrackd") {
-    const sizes = { hashSize: CONNTRACKD_HASH_SIZE, hashLimit: flowsMax, expectations: false };
+    const sizes = { hashSize: CONNTRACKD_HASH_SIZE, hashLimit: flowsMax };
     const buffers = { netlinkBufferBytes, netlinkBufferMaxBytes, linkBufferBytes };
-    const cache = { externalCache: options.externalCache ?? true };
+    const { externalCache = true, expectations = false } = options;
+    const kept = { externalCache, expectations };
     return new ConntrackdNode(
       namespace,
-      await writeConntrackdConfig(lab, name, { ...ends, ...sizes, ...buffers, ...cache }),
+      await writeConntrackdConfig(lab, name, { ...ends, ...sizes, ...buffers, ...kept }),
     );
   }
   const gather = options.gatherMs === undefined ? {} : { gather_ms: options.gatherMs };
@@ -200,6 +204,7 @@ export async function makeNode(
     ...ends,
     ignoreAddresses: options.ignoreAddresses ?? [],
     sync: { flows_max: flowsMax, ...options.sync },
+    keepalived: { ...options.keepalived },
     netlink: { buffer_bytes: netlinkBufferBytes, buffer_max_bytes: netlinkBufferMaxBytes, ...gather },
     link: { receive_buffer_bytes: linkBufferBytes, send_buffer_bytes: linkBufferBytes },
   });
