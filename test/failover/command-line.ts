@@ -1,7 +1,7 @@
 /** The arguments of `npm run failover`. */
 import { parseArgs } from "node:util";
 import { type Result, refuse, succeed } from "../../src/result.ts";
-import { allRows, chosenRows, type Row, RUNS } from "./plan.ts";
+import { allRows, chosenRows, type Row, RUNS, runsOf } from "./plan.ts";
 import { SUBJECTS } from "./subjects.ts";
 
 const OUT_FOLDER = "dist/failover";
@@ -9,10 +9,10 @@ const RUNS_MAX = 1_000;
 
 export const USAGE = `npm run failover [-- OPTIONS]: firewalls fail, stop and return under ctsync and conntrackd, and what becomes of connections
 
-  --quick        two small tables, ${RUNS.quick} run each, in about three minutes; else ${RUNS.full} runs of every row, in hours
+  --quick        two small tables, ${RUNS.quick} run each, in two minutes; else ${RUNS.full} runs of every row, in an hour or so
   --only WORDS   these rows alone, such as ctsync-live,100000: subjects (${SUBJECTS.map(({ id }) => id).join(", ")}),
                  numbers of other flows, and what INPUT does with INVALID (answer, drop; answer alone unless told)
-  --runs N       how often each row runs, 1 to ${RUNS_MAX}
+  --runs N       how often each row runs, 1 to ${RUNS_MAX}; else fewer times than ${RUNS.full} where conntrackd takes a minute each
   --add          adds runs to those in DIR, instead of measuring these rows anew; other rows in DIR are kept either way
   --out DIR      where results.json, results.md and the pictures go; default ${OUT_FOLDER}
   --trace DIR    records every TCP packet at both hosts into DIR/ROW/a.pcap and b.pcap
@@ -25,8 +25,8 @@ export type Command =
   | { readonly kind: "render"; readonly file: string; readonly outFolder: string | undefined }
   | {
       readonly kind: "run";
-      readonly rows: readonly Row[];
-      readonly runs: number;
+      /** How often each row runs. */
+      readonly plan: readonly (readonly [Row, number])[];
       readonly adds: boolean;
       readonly outFolder: string;
       readonly traceFolder: string | undefined;
@@ -63,6 +63,7 @@ export function parseCommandLine(argv: readonly string[]): Result<Command> {
   if (!rows.ok) return rows;
   const count = runs === undefined ? RUNS[form] : /^\d+$/.test(runs) ? Number(runs) : 0;
   if (count < 1 || count > RUNS_MAX) return refuse(`--runs ${runs}: a whole number from 1 to ${RUNS_MAX} is needed`);
+  const plan = rows.value.map((row) => [row, runs === undefined ? runsOf(row, form) : count] as const);
   const folders = { outFolder: out ?? OUT_FOLDER, traceFolder: trace };
-  return succeed({ kind: "run", rows: rows.value, runs: count, adds: add ?? false, ...folders });
+  return succeed({ kind: "run", plan, adds: add ?? false, ...folders });
 }

@@ -19,7 +19,7 @@ function wantedBeside(talk: number): Wanted {
   return { talk, ipv6: some, inbound: some, udp: Math.ceil(some / 4), bulk: 1, push: 1, ftp: 1, "ftp-active": 1 };
 }
 
-/** Hands over each observation as it is made. FW1 is primary and FW2 freshly booted before, and after. */
+/** Hands over each observation as it is made. FW1 is primary before and after, with the other flows and no connection. */
 export async function* cycle(stand: Stand): AsyncGenerator<Observation, void> {
   const { fw1, fw2, traffic, options } = stand;
   /** Opens what is missing, through the primary; answers the number of the first that was opened. */
@@ -30,7 +30,7 @@ export async function* cycle(stand: Stand): AsyncGenerator<Observation, void> {
     return await observe(stand, { ...event, youngFrom });
   };
 
-  await complete(fw1, options.connections);
+  await Promise.all([stand.reboot(fw2), complete(fw1, options.connections)]);
   const dies = async () => {
     await traffic.burst();
     await fw1.firewall.cut();
@@ -46,18 +46,13 @@ export async function* cycle(stand: Stand): AsyncGenerator<Observation, void> {
   const starts = () => fw1.startKeepalived();
   yield await observed({ scenario: "failback", giver: fw2, taker: fw1, trigger: starts }, youngFrom);
 
-  await stand.reboot(fw2);
-  await complete(fw1, grown);
+  await Promise.all([stand.reboot(fw2), complete(fw1, grown)]);
   const stops = async () => void (await fw1.keepalived.stop());
   yield await observed({ scenario: "switch", giver: fw1, taker: fw2, trigger: stops });
 
   await complete(fw2, grown);
   yield await observed({ scenario: "switch-back", giver: fw2, taker: fw1, trigger: starts });
-}
 
-/** Everything for the next cycle as it was before the first. */
-export async function rewind(stand: Stand): Promise<void> {
-  await stand.traffic.reset();
+  await traffic.reset();
   await stand.refill();
-  await stand.reboot(stand.fw2);
 }

@@ -9,7 +9,7 @@ import { dirname, join, resolve } from "node:path";
 import { readMachine, readVersions } from "../figures/environment.ts";
 import { formatDuration, formatNumber } from "../figures/quantity.ts";
 import { type Command, parseCommandLine, USAGE } from "./command-line.ts";
-import { cycle, rewind } from "./cycle.ts";
+import { cycle } from "./cycle.ts";
 import { tally } from "./markdown.ts";
 import { type Observation, OTHER_TITLES, OTHERS } from "./observation.ts";
 import { nameOf, Remaining, type Row } from "./plan.ts";
@@ -72,7 +72,6 @@ class Run {
         for (; done < runs; done++) {
           await this.#cycle(row, stand, done, startMs);
           startMs = performance.now();
-          if (done + 1 < runs) await rewind(stand);
         }
       } catch (error) {
         const failure = error instanceof Error ? error.message : String(error);
@@ -118,21 +117,22 @@ class Run {
 type RunCommand = Extract<Command, { kind: "run" }>;
 type Folders = Pick<RunCommand, "outFolder" | "traceFolder">;
 
-async function run({ rows, runs, adds, outFolder, traceFolder }: RunCommand): Promise<number> {
+async function run({ plan, adds, outFolder, traceFolder }: RunCommand): Promise<number> {
   const [machine, versions] = [readMachine(), await readVersions()];
   const earlier = readResults(join(outFolder, "results.json"));
   const results: Results = {
     ...{ startedAt: new Date().toISOString(), machine, versions },
     rows: typeof earlier === "string" ? [] : earlier.rows,
   };
-  if (!adds) for (const row of rows) rowResults(results, row).cycles.length = 0;
+  if (!adds) for (const [row] of plan) rowResults(results, row).cycles.length = 0;
   const run = new Run(
     results,
     { outFolder, traceFolder },
-    rows.flatMap((row) => Array.from({ length: runs }, () => row)),
+    plan.flatMap(([row, runs]) => Array.from({ length: runs }, () => row)),
   );
-  console.log(`${rows.length} rows, ${runs} runs each, on ${machine.coreCount} cores, Linux ${machine.kernel}`);
-  for (const row of rows) await run.row(row, runs);
+  const runs = plan.reduce((sum, [, count]) => sum + count, 0);
+  console.log(`${plan.length} rows, ${runs} runs, on ${machine.coreCount} cores, Linux ${machine.kernel}`);
+  for (const [row, count] of plan) await run.row(row, count);
   return conclude(results, outFolder);
 }
 

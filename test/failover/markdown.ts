@@ -2,6 +2,7 @@
 import { formatNumber, formatQuantity } from "../figures/quantity.ts";
 import type { Summary } from "../figures/statistics.ts";
 import { OTHER_TITLES, OTHERS, SCENARIO_TITLES, type Survival } from "./observation.ts";
+import { ADVERT_MS } from "./plan.ts";
 import type { Results } from "./results.ts";
 import { SUBJECTS } from "./subjects.ts";
 import { isWhole, type ScenarioSummary, summarizeResults } from "./summary.ts";
@@ -9,13 +10,13 @@ import { isWhole, type ScenarioSummary, summarizeResults } from "./summary.ts";
 const NOTHING = "–";
 const README_FLOWS = 100_000;
 
-const METHOD = `Two firewalls with keepalived (advertisements every 200 ms) between host A and host B, in network namespaces. Both filter
+const METHOD = `Two firewalls with keepalived (advertisements every ${ADVERT_MS} ms) between host A and host B, in network namespaces. Both filter
 statefully: FORWARD drops, but what is established or expected passes, and new TCP from A's side by its SYN; INVALID is
 logged; A's connections are translated to the virtual address; TCP is tracked strictly. 200 TCP connections ask and are
 answered, each every 50 ms, half of which the server thinks. Beside them: 20 such connections over IPv6, 20 that B opens to
 the virtual address and that are translated to A (DNAT), an ssh session, a bulk transfer as fast as its line of 100 Mbit/s
 allows, UDP streams that are sent back, a server that pushes a datagram every 2 ms to a client that is silent, a ping every
-50 ms, and two FTP sessions whose file is asked for before the event and transferred after it, over a data connection that
+50 ms, and two FTP sessions whose file is asked for before the event and transferred when keepalived's script is done, over a data connection that
 the server waits for (PASV) or that it opens (PORT), which pass for what the helper expects or not at all. New UDP streams and
 pings may pass while they are opened only. The other flows stand in FW1's kernel and are replicated.
 

@@ -3,9 +3,9 @@
  */
 import { readFileSync } from "node:fs";
 import { A, B } from "../lab/two-firewalls.ts";
-import { type Observation, OTHERS, type Other, type Scenario, type Survival } from "./observation.ts";
+import type { Observation, Scenario } from "./observation.ts";
 import type { Machine, Stand } from "./stand.ts";
-import type { Sessions } from "./traffic.ts";
+import { openedLast, othersOf, survivalOf } from "./survival.ts";
 import type { ConnectionReport } from "./traffic-protocol.ts";
 import { resetsFrom, resetsTo, type Seen } from "./wire.ts";
 
@@ -20,7 +20,6 @@ const RTO_MIN_MS = 200;
 const RTO_SLACK_MS = 100;
 const TOLD_MAX = 5;
 const FATES_MAX = 10;
-const LATE_MS = 5;
 const TICK_MS = 10; // of /proc/PID/stat
 
 export interface Event {
@@ -91,11 +90,12 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
   const outageMs = settledFromMs - startMs;
   const lateDeadlineMs = outageMs * BACKOFF_SHARE + RTO_MIN_MS + RTO_SLACK_MS;
   const deadlineMs = outageMs * BACKOFF_SHARE + SETTLE_MS;
-  const [reports, sessions] = await Promise.all([
+  const [settled, sessions] = await Promise.all([
     traffic.settle({ sinceMs: settledFromMs, deadlineMs, lateDeadlineMs }),
     traffic.sessions(deadlineMs),
   ]);
   const scriptEndMs = await script;
+  const reports = [...settled, ...(await traffic.prove(SETTLE_MS))];
   await counts.stop();
   const cpuUsedMs = cpuMs(taker) - cpuBeforeMs;
   const seen = wire.since(startMs);
@@ -144,27 +144,6 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
 }
 
 const ASKING: ReadonlySet<string> = new Set(["talk", "ipv6", "inbound"]);
-
-const survivalOf = (reports: readonly ConnectionReport[]): Survival => ({
-  connections: reports.length,
-  survivors: reports.filter(({ survived }) => survived).length,
-});
-
-function othersOf(reports: readonly ConnectionReport[], sessions: Sessions): Record<Other, Survival> {
-  const one = (survived: boolean): Survival => ({ connections: 1, survivors: survived ? 1 : 0 });
-  const of = (other: Other): Survival =>
-    other === "ssh" || other === "echo"
-      ? one(sessions[other])
-      : survivalOf(reports.filter(({ kind }) => kind === other));
-  return Object.fromEntries(OTHERS.map((other) => [other, of(other)])) as Record<Other, Survival>;
-}
-
-/** Those that stood in the last few milliseconds before the firewall died; the last of all tells when that was. */
-function openedLast(reports: readonly ConnectionReport[], masterMs: number): ConnectionReport[] {
-  const late = reports.filter(({ kind, openedMs }) => kind === "late" && openedMs > 0 && openedMs < masterMs);
-  const lastMs = Math.max(...late.map(({ openedMs }) => openedMs));
-  return late.filter(({ openedMs }) => openedMs > lastMs - LATE_MS);
-}
 
 /** The next retransmission of a sender that has waited so long comes at most as long again and a little after. */
 const BACKOFF_SHARE = 1.1;

@@ -112,12 +112,20 @@ describe("the command line", () => {
   const rowsOf = (...argv: string[]) => {
     const command = parseCommandLine(argv);
     if (!command.ok || command.value.kind !== "run") throw new Error("no run");
-    return command.value.rows.map(({ subject, flows, input }) => `${subject.id} ${flows} ${input}`);
+    return command.value.plan.map(([{ subject, flows, input }]) => `${subject.id} ${flows} ${input}`);
+  };
+
+  const runsOf = (...argv: string[]) => {
+    const command = parseCommandLine(argv);
+    if (!command.ok || command.value.kind !== "run") throw new Error("no run");
+    return command.value.plan.map(([, runs]) => runs);
   };
 
   test("runs all rows unless told otherwise", () => {
     expect(rowsOf()).toHaveLength(4 * SUBJECTS.length);
-    expect(parseCommandLine([])).toMatchObject({ value: { runs: 20, adds: false } });
+    expect(runsOf()).toEqual([...Array(14).fill(20), 5, 5]);
+    expect(new Set(runsOf("--runs", "3"))).toEqual(new Set([3]));
+    expect(new Set(runsOf("--quick"))).toEqual(new Set([1]));
   });
 
   test("picks rows by subject, size and INPUT chain, also a size that is not among them", () => {

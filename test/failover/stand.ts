@@ -1,6 +1,6 @@
 /**
  * The pair that stands for one row of the table: two firewalls with one subject on both, so many other flows, and traffic.
- * FW1 is primary to begin with. Whoever is rebooted comes back with an empty kernel.
+ * FW1 is primary to begin with, and FW2 off. Whoever is rebooted comes back with an empty kernel.
  */
 import { type Firewall, INSIDE, type InputInvalid, OUTSIDE, SYNC } from "../lab/firewall.ts";
 import { kernelCount } from "../lab/kernel-dump.ts";
@@ -9,6 +9,7 @@ import { type MeasuredNode, makeNode } from "../lab/measured-node.ts";
 import type { LabProcess } from "../lab/process.ts";
 import { A, buildTwoFirewalls } from "../lab/two-firewalls.ts";
 import { until } from "../lab/until.ts";
+import { ADVERT_MS } from "./plan.ts";
 import { joinPeer, notifyScript, type Subject } from "./subjects.ts";
 import { Traffic } from "./traffic.ts";
 import { ECHO_PORT, FTP_PASSIVE_PORT, FTP_PORTS, INBOUND_PORT, PUSH_PORT, TALK_PORT } from "./traffic-protocol.ts";
@@ -35,8 +36,7 @@ const NOTE_DEADLINE_MS = 120_000;
 const OWN_FLOWS_MAX = 8;
 const STUCK_MS = 3_000;
 /** A pair that is measured is at rest: the last state of a new connection has long arrived. */
-const REST_MS = 300;
-const ADVERT_SECONDS = 0.2;
+const REST_MS = 200;
 
 /** What may begin besides TCP from inside, in iptables' words. */
 const IS_NEW = "-m conntrack --ctstate NEW";
@@ -78,6 +78,8 @@ export class Machine {
   readonly firewall: Firewall;
   readonly subject: Subject;
   readonly node: MeasuredNode;
+  /** Settles when keepalived's first word has been worked on. */
+  joined: Promise<unknown> = Promise.resolve();
   #keepalived: LabProcess | undefined;
 
   constructor(firewall: Firewall, subject: Subject, node: MeasuredNode) {
@@ -187,7 +189,7 @@ export class Stand implements AsyncDisposable {
     lab.machineSysctl("net.netfilter.nf_conntrack_max", CONNTRACK_MAX);
     lab.machineSysctl("net.netfilter.nf_conntrack_buckets", CONNTRACK_BUCKETS);
     const firewalls = await buildTwoFirewalls(lab, {
-      advertSeconds: ADVERT_SECONDS,
+      advertSeconds: ADVERT_MS / 1_000,
       inputInvalid: options.input,
       forwardRules: FORWARD_RULES,
     });
@@ -199,10 +201,7 @@ export class Stand implements AsyncDisposable {
     await fw1.firewall.becomesPrimary();
     await fw1.noted("MASTER", 0);
     if (options.flows > 0) await fill(fw1, options.flows);
-    const stand = new Stand(lab, options, fw1, fw2, await Traffic.start(firewalls), wire);
-    await fw2.boot();
-    await stand.join(fw2);
-    return stand;
+    return new Stand(lab, options, fw1, fw2, await Traffic.start(firewalls), wire);
   }
 
   private constructor(lab: Lab, options: StandOptions, fw1: Machine, fw2: Machine, traffic: Traffic, wire: Wire) {
@@ -214,13 +213,13 @@ export class Stand implements AsyncDisposable {
     this.wire = wire;
   }
 
-  /** A booted firewall becomes backup: its daemon gets all that the other has, and only then keepalived starts. */
+  /** A booted firewall becomes backup. */
   async join(machine: Machine): Promise<void> {
-    await machine.startDaemon();
-    await this.synchronised(machine);
     const { count } = await machine.notes("BACKUP");
+    await machine.startDaemon();
     await machine.startKeepalived();
-    await machine.noted("BACKUP", count);
+    machine.joined = machine.noted("BACKUP", count);
+    machine.joined.catch(() => undefined); // It is awaited later.
   }
 
   async reboot(machine: Machine): Promise<void> {
@@ -247,6 +246,7 @@ export class Stand implements AsyncDisposable {
       const isComplete = there.internal >= this.options.flows && held >= there.internal - OWN_FLOWS_MAX;
       return here.heard && (isComplete || isStuck);
     };
+    await backup.joined;
     await until(holdsAll, SYNC_DEADLINE_MS, "the backup holds what the primary has");
     await Bun.sleep(REST_MS);
   }

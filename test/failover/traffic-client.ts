@@ -47,6 +47,9 @@ const MAKE: Readonly<Record<ClientKind, (number: number) => Stream>> = {
   "ftp-active": (number) => new Ftp("ftp-active", number, ipv4, own),
 };
 
+interface Reports {
+  readonly connections: readonly ConnectionReport[];
+}
 type SettleOrder = Extract<Order, { order: "settle" }>;
 
 class Traffic {
@@ -100,18 +103,19 @@ class Traffic {
     return {};
   }
 
-  async settle({ sinceMs, deadlineMs, lateDeadlineMs }: SettleOrder): Promise<{ connections: ConnectionReport[] }> {
-    for (const stream of this.#streams) {
-      stream.arrivals.countSince(sinceMs);
-      stream.prove();
-    }
+  async settle({ sinceMs, deadlineMs, lateDeadlineMs }: SettleOrder): Promise<Reports> {
+    const streams = this.#streams.filter(({ isUsedOnce }) => !isUsedOnce);
     const startMs = nowMs();
     const isOverdue = ({ kind }: Stream): boolean =>
       (kind === "push" && nowMs() > sinceMs + PUSH_DEAD_MS) || (kind === "late" && nowMs() > startMs + lateDeadlineMs);
-    const isSettled = (stream: Stream): boolean => stream.fate !== "" || stream.goesOn || isOverdue(stream);
-    const settled = (): boolean => this.#streams.every(isSettled);
-    await until(settled, deadlineMs, "all is settled", POLL_MS).catch(() => undefined);
-    return { connections: this.#streams.map((stream) => stream.report()) };
+    return await reports(streams, sinceMs, deadlineMs, isOverdue);
+  }
+
+  async prove(deadlineMs: number): Promise<Reports> {
+    const streams = this.#streams.filter(({ isUsedOnce }) => isUsedOnce);
+    const settled = reports(streams, nowMs(), deadlineMs);
+    for (const stream of streams) stream.prove();
+    return await settled;
   }
 
   reset(): object {
@@ -124,6 +128,19 @@ class Traffic {
     for (const stream of dropped) stream.terminate();
     this.#streams = this.#streams.filter((stream) => !dropped.has(stream));
   }
+}
+
+/** When each has gone on since then, or has ended, or is overdue. */
+async function reports(
+  streams: readonly Stream[],
+  sinceMs: number,
+  deadlineMs: number,
+  isOverdue = (_: Stream): boolean => false,
+): Promise<Reports> {
+  for (const { arrivals } of streams) arrivals.countSince(sinceMs);
+  const isSettled = (stream: Stream): boolean => stream.fate !== "" || stream.goesOn || isOverdue(stream);
+  await until(() => streams.every(isSettled), deadlineMs, "all is settled", POLL_MS).catch(() => undefined);
+  return { connections: streams.map((stream) => stream.report()) };
 }
 
 function deadline(work: Promise<void>, what: string): Promise<void> {
@@ -146,6 +163,8 @@ async function obey(order: Order): Promise<object> {
       return traffic.hush();
     case "settle":
       return await traffic.settle(order);
+    case "prove":
+      return await traffic.prove(order.deadlineMs);
     case "reset":
       return traffic.reset();
     default:

@@ -15,6 +15,7 @@ export class Ftp extends Stream {
   /** Our own address, to which the server brings the file; none: we fetch it. */
   readonly #own: string | undefined;
   protected override readonly answersNeeded = 1;
+  override readonly isUsedOnce = true;
   #control: Socket | undefined;
   #data: Socket | undefined;
   #listener: Listener | undefined;

@@ -51,6 +51,8 @@ export type Order =
       readonly deadlineMs: number;
       readonly lateDeadlineMs: number;
     }
+  /** What is used but once is used now, and has to go on by the deadline. */
+  | { readonly order: "prove"; readonly deadlineMs: number }
   | { readonly order: "reset" };
 
 /** One connection since `watch`. Moments are milliseconds since 1970, as all clocks of the suite. */

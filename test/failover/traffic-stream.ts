@@ -49,7 +49,9 @@ export abstract class Stream {
   fate = "";
   localPort = 0;
   openedMs = 0;
-  protected answersNeeded = ANSWERS_NEEDED;
+  protected readonly answersNeeded: number = ANSWERS_NEEDED;
+  /** It is used when it is told to, else all the time. */
+  readonly isUsedOnce: boolean = false;
 
   constructor(kind: ClientKind, number: number) {
     this.kind = kind;
@@ -63,7 +65,7 @@ export abstract class Stream {
   abstract terminate(): void;
   /** Before an event: makes ready what can be used but once. */
   async renew(): Promise<void> {}
-  /** After an event: uses it. */
+  /** After an event: uses it, once it is told to. */
   prove(): void {}
 
   get goesOn(): boolean {

@@ -6,6 +6,7 @@ import type { LabProcess } from "../lab/process.ts";
 import { SshServer } from "../lab/ssh.ts";
 import { A, B, type TwoFirewalls } from "../lab/two-firewalls.ts";
 import { Echoes } from "./echoes.ts";
+import type { Sessions } from "./survival.ts";
 import { BULK_PORT, type ConnectionReport, FTP_PASSIVE_PORT, type Order, type Wanted } from "./traffic-protocol.ts";
 
 const SERVER = Bun.fileURLToPath(new URL("./traffic-server.ts", import.meta.url));
@@ -22,12 +23,6 @@ const SILENT_MS = 1_000;
 const GIVE_UP_SECONDS = 60; // so that ssh lives as long as its connection does
 /** The bulk transfer has a line of its own, of this speed: processors without one would have no time for anything else. */
 const LINE_MBIT = 100;
-
-/** Whether each went on. */
-export interface Sessions {
-  readonly ssh: boolean;
-  readonly echo: boolean;
-}
 
 export class Traffic {
   readonly #a: Namespace;
@@ -92,6 +87,15 @@ export class Traffic {
       this.#clients.map((client) => order<{ connections: ConnectionReport[] }>(client, { order: "settle", ...settle })),
     );
     return reports.flatMap(({ connections }) => connections);
+  }
+
+  /** Uses what can be used but once, and says what became of that. */
+  async prove(deadlineMs: number): Promise<ConnectionReport[]> {
+    const { connections } = await order<{ connections: ConnectionReport[] }>(this.#inside, {
+      order: "prove",
+      deadlineMs,
+    });
+    return connections;
   }
 
   /** The same for what is no client's. */
