@@ -12,7 +12,7 @@ export const USAGE = `npm run failover [-- OPTIONS]: firewalls fail, stop and re
   --quick        two small tables, ${RUNS.quick} run each, in two minutes; else ${RUNS.full} runs of every row, in an hour or so
   --only WORDS   these rows alone, such as ctsync-live,100000: subjects (${SUBJECTS.map(({ id }) => id).join(", ")}),
                  numbers of other flows, and what INPUT does with INVALID (answer, drop; answer alone unless told)
-  --runs N       how often each row runs, 1 to ${RUNS_MAX}; else fewer times than ${RUNS.full} where conntrackd takes a minute each
+  --runs N       how often each row runs, 1 to ${RUNS_MAX}; else ${RUNS.full} times, or fewer of conntrackd beside a large table
   --add          adds runs to those in DIR, instead of measuring these rows anew; other rows in DIR are kept either way
   --out DIR      where results.json, results.md and the pictures go; default ${OUT_FOLDER}
   --trace DIR    records every TCP packet at both hosts into DIR/ROW/a.pcap and b.pcap

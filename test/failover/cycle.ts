@@ -37,9 +37,9 @@ export async function* cycle(stand: Stand): AsyncGenerator<Observation, void> {
     await traffic.hush();
     await fw1.die();
   };
-  yield await observed({ scenario: "death", giver: fw1, taker: fw2, trigger: dies });
+  const boots = () => fw1.boot();
+  yield await observed({ scenario: "death", giver: fw1, taker: fw2, trigger: dies, meanwhile: boots });
 
-  await fw1.boot();
   await fw1.startDaemon();
   const grown = Math.ceil(options.connections * GROWTH);
   const youngFrom = await complete(fw2, grown);

@@ -27,6 +27,8 @@ export interface Event {
   readonly giver: Machine;
   readonly taker: Machine;
   readonly trigger: () => Promise<void>;
+  /** What may be done already while the new primary's script still runs, since nobody looks at it. */
+  readonly meanwhile?: () => Promise<void>;
   /** Connections from this number on were opened on the giver, since it took over. */
   readonly youngFrom: number;
 }
@@ -94,7 +96,8 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
     traffic.settle({ sinceMs: settledFromMs, deadlineMs, lateDeadlineMs }),
     traffic.sessions(deadlineMs),
   ]);
-  const scriptEndMs = await script;
+  const invalid = (await invalidCount([taker, giver])) - invalidBefore;
+  const [scriptEndMs] = await Promise.all([script, event.meanwhile?.()]);
   const reports = [...settled, ...(await traffic.prove(SETTLE_MS))];
   await counts.stop();
   const cpuUsedMs = cpuMs(taker) - cpuBeforeMs;
@@ -121,7 +124,7 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
     resetsOutside: resetsTo(seen, B),
     resetsByHosts: resetsFrom(seen, A) + resetsFrom(seen, B),
     unreachables: seen.filter(({ kind }) => kind === "unreachable").length,
-    invalid: (await invalidCount([taker, giver])) - invalidBefore,
+    invalid,
     detectionMs: masterMs - lastAdvertMs,
     pushGapMs: push.longestGapMs,
     pushLateMs: scenario === "death" ? lateOf(push) : push.longestGapMs,
@@ -177,7 +180,7 @@ function lastAdvertisement(seen: readonly Seen[], { firewall }: Machine, beforeM
   return last.atMs;
 }
 
-/** Of both: who gives up the addresses may still be asked. A dead one's count is lost with it. */
+/** Of both: who gives up the addresses may still be asked. */
 async function invalidCount(machines: readonly Machine[]): Promise<number> {
   const counts = await Promise.all(machines.map(({ firewall }) => firewall.invalidCount()));
   return counts.reduce((sum, count) => sum + count, 0);

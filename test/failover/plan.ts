@@ -15,14 +15,18 @@ const INPUTS_STANDARD: readonly InputInvalid[] = ["answer"];
 const FLOWS = [0, 10_000, 100_000, 500_000];
 const FLOWS_QUICK = [0, 10_000];
 export const RUNS = { full: 20, quick: 1 } as const;
-/** conntrackd is there to be compared with: beside a table this large, of which it needs a minute a cycle, fewer runs tell enough. */
-const LARGE_FLOWS = 500_000;
-const RUNS_LARGE = 5;
+/** conntrackd is there to be compared with: beside so many flows, fewer runs tell enough of it. */
+const RUNS_COMPARED = [
+  [500_000, 5],
+  [100_000, 10],
+  [0, 20],
+] as const;
 /** Time between two advertisements: the backup takes over after three of them and a little are missing. */
 export const ADVERT_MS = 100;
 
 export function runsOf({ subject, flows }: Row, form: keyof typeof RUNS): number {
-  return subject.program === "conntrackd" && flows >= LARGE_FLOWS ? Math.min(RUNS_LARGE, RUNS[form]) : RUNS[form];
+  const [, compared] = RUNS_COMPARED.find(([from]) => flows >= from)!;
+  return subject.program === "conntrackd" ? Math.min(compared, RUNS[form]) : RUNS[form];
 }
 
 export const nameOf = ({ subject, flows, input }: Row): string =>
