@@ -14,9 +14,19 @@ const GROWTH = 1.25;
 const SHARE = 0.1;
 
 /** What is alive before an event, beside one ssh session and a ping. */
-function wantedBeside(talk: number): Wanted {
+function wantedBeside(talk: number, cannot: readonly string[]): Wanted {
   const some = Math.ceil(talk * SHARE);
-  return { talk, ipv6: some, inbound: some, udp: Math.ceil(some / 4), bulk: 1, push: 1, ftp: 1, "ftp-active": 1 };
+  const wanted = {
+    talk,
+    ipv6: some,
+    inbound: some,
+    udp: Math.ceil(some / 4),
+    bulk: 1,
+    push: 1,
+    ftp: 1,
+    "ftp-active": 1,
+  };
+  return Object.fromEntries(Object.entries(wanted).filter(([kind]) => !cannot.includes(kind)));
 }
 
 /** Hands over each observation as it is made. FW1 is primary before and after, with the other flows and no connection. */
@@ -24,7 +34,7 @@ export async function* cycle(stand: Stand): AsyncGenerator<Observation, void> {
   const { fw1, fw2, traffic, options } = stand;
   /** Opens what is missing, through the primary; answers the number of the first that was opened. */
   const complete = (primary: Machine, talk: number): Promise<number> =>
-    primary.whileOpening(() => traffic.open(wantedBeside(talk)));
+    primary.whileOpening(() => traffic.open(wantedBeside(talk, options.subject.cannot)));
   const observed = async (event: Omit<Event, "youngFrom">, youngFrom = Number.POSITIVE_INFINITY) => {
     await stand.synchronised(event.taker);
     return await observe(stand, { ...event, youngFrom });

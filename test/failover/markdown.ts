@@ -33,13 +33,14 @@ ctsync knows the virtual addresses, as its manual advises, so it has its takeove
 RST or ICMP. *INPUT drops*: what is INVALID is dropped there too, as the README's rules have it.`;
 
 const READING = `Connections are those of all runs together: how many of how many went on, every answer right; so are those of the other
-kinds. RST: how many reached A · B. Last 5 ms: connections that stood no longer when FW1 died; what they are sent is in no
+kinds. RST: how many reached A · B. Last 5 ms: connections that had stood no longer than that when FW1 died; what they are sent is in no
 other column. Stall: longest silence of the pushed datagrams, median and longest, of the
 runs in which they went on; after a death, what of it came after MASTER, since the rest is VRRP's detection. TCP's stall
 is what came after MASTER; its senders back off. Twice: connections that needed a second retransmission after MASTER.
 Last flow: from MASTER until the kernel holds all that it will hold (old entries count: a firewall that was primary a moment
 ago has them). Detection: from the last advertisement to MASTER. CPU: of the new primary's daemon and its children, from
-before the event until all is settled. conntrackd can do no FTP with PORT: it commits an expectation without its translation.`;
+before the event until all is settled. conntrackd cannot do FTP with PORT, and is
+not asked to: it makes an expectation without the translation that belongs to it, and the transfer dies each time.`;
 
 export function renderMarkdown(results: Results): string {
   const summaries = summarizeResults(results);
@@ -92,7 +93,8 @@ function readmeCell(one: ScenarioSummary | undefined): string {
     : `dead in ${deadOf(others.push)} of ${runs}`;
   const dead = OTHERS.filter((other) => other !== "push" && !isWhole(others[other]));
   const also = dead.map((other) => `${exact(deadOf(others[other]))} ${OTHER_TITLES[other]}`).join(", ");
-  return `${alive(one)}, ${resets} RST; pushed ${pushed}${also === "" ? "" : `; dead too: ${also}`}`;
+  const cannot = one.subject.cannot.map((other) => `; no ${OTHER_TITLES[other]}`).join("");
+  return `${alive(one)}, ${resets} RST; pushed ${pushed}${also === "" ? "" : `; dead too: ${also}`}${cannot}`;
 }
 
 export function tally(summaries: readonly ScenarioSummary[]): string {
@@ -150,7 +152,7 @@ function othersTable(summaries: readonly ScenarioSummary[]): string {
   const lines = summaries.map(({ scenario, subject, others }) => [
     SCENARIO_TITLES[scenario],
     subject.label,
-    ...OTHERS.map((other) => alive(others[other])),
+    ...OTHERS.map((other) => (subject.cannot.includes(other) ? "cannot" : alive(others[other]))),
   ]);
   return grid(["event", "program", ...OTHERS.map((other) => OTHER_TITLES[other])], lines);
 }

@@ -150,7 +150,7 @@ const ASKING: ReadonlySet<string> = new Set(["talk", "ipv6", "inbound"]);
 
 /** The next retransmission of a sender that has waited so long comes at most as long again and a little after. */
 const BACKOFF_SHARE = 1.1;
-const SETTLE_MS = 2_000;
+const SETTLE_MS = 1_500;
 
 const retransmittedTwice = ({ longestGapMs }: ConnectionReport, lateMs: number): boolean =>
   lateMs > longestGapMs - lateMs + RTO_MIN_MS + RTO_SLACK_MS;

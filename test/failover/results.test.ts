@@ -91,6 +91,7 @@ describe.each(pictures)("%s", (_, svg) => {
 test("the tables name each subject at each size, what died, and the runs that failed", () => {
   const text = files.get("results.md")!;
   for (const { label } of SUBJECTS) expect(text).toContain(`| ${label} |`);
+  expect(text).toContain("| cannot |");
   expect(text).toContain("## 500,000 other flows, INPUT drops");
   expect(text).toContain("**1,560 of 4,000**");
   expect(text).toContain("run 21: the peer \\| never came");

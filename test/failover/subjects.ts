@@ -5,6 +5,7 @@
 import { INSIDE, OUTSIDE } from "../lab/firewall.ts";
 import type { MeasuredNode, NodeOptions } from "../lab/measured-node.ts";
 import type { Program } from "../lab/sync-node.ts";
+import type { Other } from "./observation.ts";
 
 export interface Subject {
   readonly id: string;
@@ -13,12 +14,18 @@ export interface Subject {
   readonly options: NodeOptions;
   /** As backup it puts the peer's flows into its kernel at once. */
   readonly isLive: boolean;
+  /** What is not played, since it is known to die each time. */
+  readonly cannot: readonly Other[];
 }
 
 /** What ctsync has to be told for its takeover gate, which its manual advises. */
 const KEEPALIVED = {
   virtual_addresses: [INSIDE, OUTSIDE].flatMap(({ virtualIpv4, virtualIpv6 }) => [virtualIpv4, virtualIpv6]),
 };
+
+const NOTHING: readonly Other[] = [];
+/** conntrackd makes an expectation without the translation that belongs to it. */
+const TRANSLATED_EXPECTATIONS: readonly Other[] = ["ftp-active"];
 
 export const SUBJECTS: readonly Subject[] = [
   {
@@ -27,6 +34,7 @@ export const SUBJECTS: readonly Subject[] = [
     program: "ctsync",
     options: { sync: { apply: "live" }, keepalived: KEEPALIVED },
     isLive: true,
+    cannot: NOTHING,
   },
   {
     id: "ctsync-commit",
@@ -34,14 +42,23 @@ export const SUBJECTS: readonly Subject[] = [
     program: "ctsync",
     options: { sync: { apply: "commit" }, keepalived: KEEPALIVED },
     isLive: false,
+    cannot: NOTHING,
   },
-  { id: "conntrackd", label: "conntrackd", program: "conntrackd", options: { expectations: true }, isLive: false },
+  {
+    id: "conntrackd",
+    label: "conntrackd",
+    program: "conntrackd",
+    options: { expectations: true },
+    isLive: false,
+    cannot: TRANSLATED_EXPECTATIONS,
+  },
   {
     id: "conntrackd-direct",
     label: "conntrackd without external cache",
     program: "conntrackd",
     options: { externalCache: false, expectations: true },
     isLive: true,
+    cannot: TRANSLATED_EXPECTATIONS,
   },
 ];
 
