@@ -5,7 +5,8 @@ import { readFileSync } from "node:fs";
 import { A, B } from "../lab/two-firewalls.ts";
 import type { Observation, Scenario } from "./observation.ts";
 import type { Machine, Stand } from "./stand.ts";
-import { openedLast, othersOf, survivalOf } from "./survival.ts";
+import { openedLast, othersOf, type Sessions, survivalOf } from "./survival.ts";
+import type { Traffic } from "./traffic.ts";
 import type { ConnectionReport } from "./traffic-protocol.ts";
 import { resetsFrom, resetsTo, type Seen } from "./wire.ts";
 
@@ -76,7 +77,7 @@ class FlowCounts {
 export async function observe(stand: Stand, event: Event): Promise<Observation> {
   const { scenario, giver, taker, trigger, youngFrom } = event;
   const { traffic, wire } = stand;
-  const invalidBefore = await invalidCount([taker, giver]);
+  const [takerInvalid, giverInvalid] = await Promise.all([taker, giver].map(({ firewall }) => firewall.invalidCount()));
   const noted = await taker.notes("MASTER");
   const flowsBefore = giver.kernelFlows;
   const cpuBeforeMs = cpuMs(taker);
@@ -92,13 +93,13 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
   const outageMs = settledFromMs - startMs;
   const lateDeadlineMs = outageMs * BACKOFF_SHARE + RTO_MIN_MS + RTO_SLACK_MS;
   const deadlineMs = outageMs * BACKOFF_SHARE + SETTLE_MS;
-  const [settled, sessions] = await Promise.all([
-    traffic.settle({ sinceMs: settledFromMs, deadlineMs, lateDeadlineMs }),
-    traffic.sessions(deadlineMs),
-  ]);
-  const invalid = (await invalidCount([taker, giver])) - invalidBefore;
+  await traffic.settle({ sinceMs: settledFromMs, deadlineMs, lateDeadlineMs });
+  const ofGiver = (await giver.firewall.invalidCount()) - giverInvalid!; // Who gives up the addresses may still be asked.
   const [scriptEndMs] = await Promise.all([script, event.meanwhile?.()]);
-  const reports = [...settled, ...(await traffic.prove(SETTLE_MS))];
+  // Whatever the new primary did until its script was done, they still go on.
+  const [settled, sessions, proven] = await settleAll(traffic, deadlineMs);
+  const invalid = (await taker.firewall.invalidCount()) - takerInvalid! + ofGiver;
+  const reports = [...settled, ...proven];
   await counts.stop();
   const cpuUsedMs = cpuMs(taker) - cpuBeforeMs;
   const seen = wire.since(startMs);
@@ -146,6 +147,18 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
   };
 }
 
+async function settleAll(
+  traffic: Traffic,
+  sessionsDeadlineMs: number,
+): Promise<readonly [ConnectionReport[], Sessions, ConnectionReport[]]> {
+  const deadlines = { deadlineMs: SETTLE_MS, lateDeadlineMs: RTO_MIN_MS + RTO_SLACK_MS };
+  const [settled, sessions] = await Promise.all([
+    traffic.settle({ sinceMs: nowMs(), ...deadlines }),
+    traffic.sessions(sessionsDeadlineMs),
+  ]);
+  return [settled, sessions, await traffic.prove(SETTLE_MS)];
+}
+
 const ASKING: ReadonlySet<string> = new Set(["talk", "ipv6", "inbound"]);
 
 /** The next retransmission of a sender that has waited so long comes at most as long again and a little after. */
@@ -178,12 +191,6 @@ function lastAdvertisement(seen: readonly Seen[], { firewall }: Machine, beforeM
   );
   if (last === undefined) throw new Error(`nothing was heard of ${firewall.namespace.name} before it gave up`);
   return last.atMs;
-}
-
-/** Of both: who gives up the addresses may still be asked. */
-async function invalidCount(machines: readonly Machine[]): Promise<number> {
-  const counts = await Promise.all(machines.map(({ firewall }) => firewall.invalidCount()));
-  return counts.reduce((sum, count) => sum + count, 0);
 }
 
 /** Children count once they have ended, in hundredths of a second. */
