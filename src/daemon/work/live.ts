@@ -57,17 +57,16 @@ export function* settle(node: Node): Job<{ readonly leftOver: number }> {
   let leftOver = 0;
   let seen = 0;
   for (let slot = internal.nextLive(0); slot >= 0; slot = internal.nextLive(slot + 1)) {
-    if (++seen % SLOTS_PER_LOOK === 0) {
-      timers.flush(); // Another job may use them in between.
-      yield 0;
+    if (internal.isHeld(slot) && live.settle(slot, monotonicMs()) === "left over" && internal.leaveOver(slot)) {
+      // It ended while we were not there, or nobody speaks for it: it lives no longer than a short absence.
+      internal.read(slot, flow, monotonicMs());
+      if (!timers.hasRoom()) timers.flush();
+      if (!flow.has(HAS_TIMEOUT) || flow.words[TIMEOUT] > seconds) timers.add(flow, slot, seconds);
+      leftOver++;
     }
-    if (!internal.isHeld(slot)) continue;
-    if (live.settle(slot, monotonicMs()) !== "left over" || !internal.leaveOver(slot)) continue;
-    // It ended while we were not there, or nobody speaks for it: it lives no longer than a short absence.
-    internal.read(slot, flow, monotonicMs());
-    if (!timers.hasRoom()) timers.flush();
-    if (!flow.has(HAS_TIMEOUT) || flow.words[TIMEOUT] > seconds) timers.add(flow, slot, seconds);
-    leftOver++;
+    if (++seen % SLOTS_PER_LOOK !== 0) continue;
+    timers.flush(); // Another job may use them in between.
+    yield 0;
   }
   timers.flush();
   return succeed({ leftOver });
@@ -111,17 +110,18 @@ export function* adopt(node: Node, apply: Apply, live: Live): Job<AdoptReport> {
 }
 
 /** The peer's flows that our kernel knows nothing of: they wait. */
-function* findMissing(node: Node, live: Live): Generator<Slice, number[], void> {
-  const { external } = node.replica;
+export function* findMissing({ replica }: Pick<Node, "replica">, live: Live): Generator<Slice, number[], void> {
+  const { external } = replica;
   const flow = new Flow();
   const missing: number[] = [];
   let seen = 0;
   for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1)) {
-    if (++seen % SLOTS_PER_LOOK === 0) yield 0;
     external.read(slot, flow, monotonicMs());
-    if (live.isOurs(flow)) continue;
-    live.queue.changed(slot, monotonicMs());
-    missing.push(slot);
+    if (!live.isOurs(flow)) {
+      live.queue.changed(slot, monotonicMs());
+      missing.push(slot);
+    }
+    if (++seen % SLOTS_PER_LOOK === 0) yield 0; // The peer goes on: a slot that was named before may be free after it.
   }
   return missing;
 }

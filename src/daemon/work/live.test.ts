@@ -1,0 +1,28 @@
+import { expect, test } from "bun:test";
+import { makeFlow } from "../../../test/make-flow.ts";
+import { Node } from "../../../test/replica-node.ts";
+import { type Flow, portsWord } from "../../flow/flow.ts";
+import { findMissing } from "./live.ts";
+
+const FLOWS = 4_096;
+const numbered = (i: number): Flow => makeFlow({ ports: portsWord(1_000 + i, 443) });
+
+test("a takeover that looks for what its kernel lacks passes over slots that the peer gives up meanwhile", () => {
+  const { replica } = new Node(1_000, FLOWS, undefined, { live: true });
+  const { external } = replica;
+  const live = replica.live!;
+  live.queue.follow(true);
+  for (let i = 0; i < FLOWS; i++) external.create(numbered(i), 0);
+  live.queue.clear();
+  const looking = findMissing({ replica }, live);
+  let slices = 0;
+  while (!looking.next().done) {
+    slices++;
+    for (let i = 1_024 * slices - 8; i < 1_024 * slices + 8; i++) external.destroy(numbered(i));
+  }
+  expect(slices).toBeGreaterThan(2);
+  let waited = 0;
+  for (let slot = live.queue.next(0); slot >= 0; slot = live.queue.next(0), waited++)
+    expect(external.isUsed(slot)).toBeTrue();
+  expect(waited).toBe(external.count);
+});
