@@ -97,7 +97,7 @@ describe("a slot", () => {
     applyAll(node);
     node.queue.lost(0, 5_000);
     expect(node.queue.standing).toBe(0);
-    expect(node.queue.nextUnsettled(0, 1)).toBe(0);
+    expect(node.queue.isSettled(0)).toBeFalse();
     expect(node.queue.nextDue(0, 1, 5_000)).toBe(-1);
     expect(node.queue.nextDue(0, 1, 6_000)).toBe(0);
     node.queue.lost(0, 7_000);

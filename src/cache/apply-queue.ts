@@ -9,6 +9,7 @@
  *   STANDS    the kernel has an entry of it, made by us or found
  *   FAILED    the kernel refused it
  *   DOUBTFUL  its entry stood before we came, and it is not known who is primary: it may be in use here
+ *   ALONE     it is related to a flow that is not there, and goes without
  *   due       second at which it must be looked at again: its timer is about to run out, or it is tried once more; 0: never
  *
  * A flow that leaves the cache while its entry stands is *withdrawn*: what a deletion must name is kept in a table of its
@@ -25,6 +26,7 @@ const LISTED = 2;
 const STANDS = 4;
 const FAILED = 8;
 const DOUBTFUL = 16;
+const ALONE = 32;
 
 /** How long before its end a timer of the kernel is renewed. */
 export const RENEW_AHEAD_SECONDS = 5;
@@ -82,6 +84,7 @@ export class ApplyQueue {
   /** Nothing is known any more of the cache's slots; what was withdrawn before still goes. */
   clear(): void {
     this.#state.fill(0);
+    this.#tries.fill(0);
     this.#due.fill(0);
     while (this.#list.length > 0) this.#list.shift();
     this.waiting = 0;
@@ -136,7 +139,7 @@ export class ApplyQueue {
 
   /** The flow in `slot` is nothing to tell the kernel of any more; its entry, if it stands, is somebody else's. */
   forget(slot: number): void {
-    this.#unset(slot, WAITING | STANDS | FAILED | DOUBTFUL);
+    this.#unset(slot, WAITING | STANDS | FAILED | DOUBTFUL | ALONE);
     this.#due[slot] = 0;
     this.#tries[slot] = 0;
   }
@@ -182,7 +185,7 @@ export class ApplyQueue {
   /** The kernel has the flow as it is, until a timer of so many seconds ends. */
   applied(slot: number, timeoutSeconds: number, nowMs: number): void {
     this.#stand(slot);
-    this.#unset(slot, FAILED);
+    this.#unset(slot, FAILED | ALONE);
     this.#tries[slot] = 0;
     this.#due[slot] = nowMs / 1_000 + Math.max(1, timeoutSeconds - RENEW_AHEAD_SECONDS);
   }
@@ -190,10 +193,20 @@ export class ApplyQueue {
   /** The kernel refused the flow as it is now. It is tried again after a while, or not before it changes. */
   refused(slot: number, again: boolean, nowMs: number): void {
     if ((this.#state[slot] & FAILED) === 0) this.failing++;
-    this.#state[slot] |= FAILED;
+    this.#state[slot] = (this.#state[slot] & ~ALONE) | FAILED;
     const tries = this.#tries[slot];
     this.#tries[slot] = Math.min(tries + 1, TRIES_COUNTED_MAX);
     this.#due[slot] = again ? nowMs / 1_000 + Math.min(1 << tries, RETRY_SECONDS_MAX) : 0;
+  }
+
+  /** The flow in `slot`, which was refused for want of its master, waits no longer for it. */
+  letAlone(slot: number, nowMs: number): void {
+    this.changed(slot, nowMs);
+    this.#state[slot] |= ALONE;
+  }
+
+  goesAlone(slot: number): boolean {
+    return (this.#state[slot] & ALONE) !== 0;
   }
 
   /** The entry stands no more, and nobody of us deleted it. It is made again a moment later, if the peer keeps it. */
@@ -218,12 +231,6 @@ export class ApplyQueue {
   /** Whether the kernel has the flow as it is, as far as we know. */
   isSettled(slot: number): boolean {
     return (this.#state[slot] & (STANDS | FAILED | WAITING)) === STANDS;
-  }
-
-  /** The first slot from `from` on, before `end`, of whose flow the kernel must be told though it does not wait; or -1. */
-  nextUnsettled(from: number, end: number): number {
-    for (let slot = from; slot < end; slot++) if (!this.isSettled(slot) && !this.isWaiting(slot)) return slot;
-    return -1;
   }
 
   #stand(slot: number): void {

@@ -51,9 +51,9 @@ const ETIME = 62;
 
 export interface ApplyParts {
   readonly replica: Replica;
-  readonly commit: KernelCommit;
-  readonly deletes: KernelDelete;
-  readonly timers: KernelTimers;
+  readonly commit: Pick<KernelCommit, "add" | "flush" | "hasRoom" | "portId" | "refusedErrno" | "refusedTag" | "start">;
+  readonly deletes: Pick<KernelDelete, "add" | "flush" | "hasRoom" | "portId">;
+  readonly timers: Pick<KernelTimers, "add" | "flush" | "hasRoom" | "portId" | "refusedErrno" | "refusedTag">;
   /** What the timer of a flow is shortened to that may be in use here, instead of its deletion. */
   readonly doubtSeconds: number;
 }
@@ -94,9 +94,9 @@ export class Apply {
   readonly #replica: Replica;
   readonly #queue: ApplyQueue;
   readonly #live: Live;
-  readonly #commit: KernelCommit;
-  readonly #deletes: KernelDelete;
-  readonly #timers: KernelTimers;
+  readonly #commit: ApplyParts["commit"];
+  readonly #deletes: ApplyParts["deletes"];
+  readonly #timers: ApplyParts["timers"];
   readonly #doubtSeconds: number;
   readonly #flow = new Flow();
   readonly #master = new Flow();
@@ -107,8 +107,7 @@ export class Apply {
   #withdrawnMs = Number.POSITIVE_INFINITY;
   #scanMs = Number.POSITIVE_INFINITY;
   #scanSlot = 0;
-  /** Of a drain: related flows that do not wait for their master any more. */
-  readonly #masterless = new Set<number>();
+  /** Related flows do not wait for their master any more. */
   #draining = false;
 
   constructor(parts: ApplyParts, live: Live) {
@@ -186,8 +185,8 @@ export class Apply {
     this.#commit.start();
     try {
       if (queue.failing > 0)
-        for (let slot = this.#missingFrom(0); slot >= 0; slot = this.#missingFrom(slot + 1))
-          if (external.isUsed(slot)) queue.changed(slot, monotonicMs());
+        for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1))
+          if (!queue.isSettled(slot)) queue.changed(slot, monotonicMs());
       for (let sliceEndMs = monotonicMs() + SLICE_MS; this.#batch(monotonicMs()); ) {
         if (monotonicMs() < sliceEndMs) continue;
         recentEvents.anything();
@@ -196,7 +195,6 @@ export class Apply {
       }
     } finally {
       this.#draining = false;
-      this.#masterless.clear();
       recentEvents.anything(); // A dump that is under way may be older than what was done here.
     }
     const since = (counter: "applied" | "withdrawn"): number => this.counters[counter] - before[counter];
@@ -204,10 +202,6 @@ export class Apply {
       .map(([errno, count]) => refusal(errno, explainRefusal(errno), count - (known.get(errno) ?? 0)))
       .filter(({ count }) => count > 0);
     return { applied: since("applied"), withdrawn: since("withdrawn"), refused: queue.failing, failures };
-  }
-
-  #missingFrom(slot: number): number {
-    return this.#queue.nextUnsettled(slot, this.#replica.external.slotsEnd);
   }
 
   /** Deletions first: false when nothing waits any more. */
@@ -245,12 +239,11 @@ export class Apply {
       if (slot < 0) break;
       const { external } = this.#replica;
       external.read(slot, flow, nowMs);
-      // A free slot reads as a flow of no protocol: the kernel would take that for one.
-      if (!external.isUsed(slot) || this.#live.isOurs(flow)) {
+      if (this.#live.isOurs(flow)) {
         queue.forget(slot);
         continue;
       }
-      if (this.#masterless.has(slot)) this.#withoutMaster(flow);
+      if (queue.goesAlone(slot)) this.#withoutMaster(flow);
       this.#slots[added] = slot;
       this.#timeouts[added] = timeoutOf(flow);
       this.#errnos[added] = 0;
@@ -279,9 +272,9 @@ export class Apply {
     this.#replica.external.read(slot, flow, nowMs);
     if (errno === Errno.ENOENT && flow.has(HAS_MASTER)) {
       queue.refused(slot, true, nowMs);
-      const waits = this.#masterComes(flow, slot);
-      if (!waits && this.#draining) this.#masterless.add(slot);
-      if (waits || this.#draining) queue.changed(slot, nowMs); // Behind its master.
+      if (this.#masterComes(flow, slot))
+        queue.changed(slot, nowMs); // Behind its master.
+      else if (this.#draining) queue.letAlone(slot, nowMs);
       return;
     }
     this.counters.refused++;

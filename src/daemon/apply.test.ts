@@ -1,0 +1,245 @@
+/** What a live backup tells its kernel, held to a model of one: whatever comes, and in the middle of whatever. */
+import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
+import { Errno } from "../../ffi/errno.ts";
+import { give, keyOf, makeFlow } from "../../test/make-flow.ts";
+import { Node } from "../../test/replica-node.ts";
+import {
+  Flow,
+  familyOf,
+  HAS_MARK,
+  HAS_MASTER,
+  HAS_MASTER_PORTS,
+  MARK,
+  MASTER_DST,
+  MASTER_PORTS,
+  MASTER_PROTO,
+  MASTER_SRC,
+  ORIG_DST,
+  ORIG_PORTS,
+  ORIG_SRC,
+  PROTO,
+  portsWord,
+  REPLY_PORTS,
+  STATUS,
+} from "../flow/flow.ts";
+import { IPS_ASSURED, IPS_CONFIRMED } from "../flow/status.ts";
+import { Apply, type ApplyParts } from "./apply.ts";
+import { monotonicMs } from "./clock.ts";
+import { SLICE_MS, type Slice } from "./jobs.ts";
+
+/** So few that each slot is taken again and again. */
+const FLOWS_MAX = 6;
+const TUPLES = 8;
+/** Flows of one request. */
+const ROOM = 3;
+const TIMEOUT_SECONDS = 100;
+
+const numbered = (i: number, status = IPS_CONFIRMED | IPS_ASSURED): Flow =>
+  makeFlow({ ports: portsWord(1_000 + i, 443), status, timeoutSeconds: TIMEOUT_SECONDS });
+
+/** Flow number i, which belongs to number `master`. */
+function related(i: number, master: number): Flow {
+  const { words } = numbered(master);
+  const flow = give(numbered(i), HAS_MASTER | HAS_MASTER_PORTS, MASTER_PROTO, words[PROTO]);
+  flow.words.set(words.subarray(ORIG_SRC, ORIG_SRC + 4), MASTER_SRC);
+  flow.words.set(words.subarray(ORIG_DST, ORIG_DST + 4), MASTER_DST);
+  flow.words[MASTER_PORTS] = words[ORIG_PORTS];
+  return flow;
+}
+
+function masterOf({ words }: Flow): string {
+  const master = new Flow();
+  master.words[PROTO] = words[MASTER_PROTO];
+  master.words.set(words.subarray(MASTER_SRC, MASTER_SRC + 4), ORIG_SRC);
+  master.words.set(words.subarray(MASTER_DST, MASTER_DST + 4), ORIG_DST);
+  master.words[ORIG_PORTS] = words[MASTER_PORTS];
+  return keyOf(master);
+}
+
+function copyOf(flow: Flow): Flow {
+  const copy = new Flow();
+  copy.copyFrom(flow);
+  return copy;
+}
+
+interface Request {
+  readonly flow: Flow;
+  readonly tag: number;
+}
+
+/** Requests that wait for their flush, and the refusals of the last one. */
+class Requests {
+  readonly portId = 0;
+  protected readonly requests: Request[] = [];
+  readonly #answer: (flow: Flow) => number;
+  #refused: readonly { readonly tag: number; readonly errno: number }[] = [];
+
+  constructor(answer: (flow: Flow) => number) {
+    this.#answer = answer;
+  }
+
+  hasRoom = (): boolean => this.requests.length < ROOM;
+  start = (): void => {};
+  add = (flow: Flow, tag: number): void => {
+    if (familyOf(flow.words[PROTO]) !== 4) throw new Error("a free slot was told");
+    this.requests.push({ flow: copyOf(flow), tag });
+  };
+  refusedTag = (i: number): number => this.#refused[i].tag;
+  refusedErrno = (i: number): number => this.#refused[i].errno;
+  flush(): number {
+    this.#refused = this.requests
+      .splice(0)
+      .map(({ flow, tag }) => ({ tag, errno: this.#answer(flow) }))
+      .filter(({ errno }) => errno !== 0);
+    return this.#refused.length;
+  }
+}
+
+/** A kernel as ctnetlink has it: create, or update in place, which leaves the reply tuple and every bit once set. */
+class ModelKernel {
+  readonly entries = new Map<string, Flow>();
+  full = false;
+  /** So slow that each batch ends a slice. */
+  slow = false;
+
+  parts(): Omit<ApplyParts, "replica" | "doubtSeconds"> {
+    return {
+      commit: new Requests((flow) => this.#take(flow)),
+      deletes: new Requests((flow) => (this.entries.delete(keyOf(flow)) ? 0 : Errno.ENOENT)),
+      timers: new Requests((flow) => (this.entries.has(keyOf(flow)) ? 0 : Errno.ENOENT)),
+    };
+  }
+
+  #take(flow: Flow): number {
+    for (const endMs = monotonicMs() + SLICE_MS; this.slow && monotonicMs() < endMs; );
+    const standing = this.entries.get(keyOf(flow));
+    if (standing === undefined && this.full) return Errno.ENOMEM;
+    if (standing === undefined && flow.has(HAS_MASTER) && !this.entries.has(masterOf(flow))) return Errno.ENOENT;
+    const entry = copyOf(flow);
+    if (standing !== undefined) {
+      entry.words[REPLY_PORTS] = standing.words[REPLY_PORTS];
+      entry.words[STATUS] |= standing.words[STATUS];
+    }
+    this.entries.set(keyOf(flow), entry);
+    return 0;
+  }
+}
+
+function world() {
+  const node = new Node(1_000, FLOWS_MAX, undefined, { live: true });
+  const { replica } = node;
+  const live = replica.live!;
+  live.holding = false;
+  replica.role = "backup";
+  const kernel = new ModelKernel();
+  const apply = new Apply({ replica, doubtSeconds: 60, ...kernel.parts() }, live);
+  apply.begin(monotonicMs());
+  return { replica, external: replica.external, queue: live.queue, kernel, apply };
+}
+
+type World = ReturnType<typeof world>;
+
+/** All that is due within a minute and more is done. */
+function settle({ apply, queue }: World): void {
+  const startMs = monotonicMs();
+  for (let second = 0; second < 70; second++)
+    for (let turn = 0; turn < 4 || queue.waiting + queue.withdrawing > 0; turn++)
+      apply.turn(startMs + second * 1_100 + turn * 20);
+}
+
+function run<T>(generator: Generator<Slice, T, void>): T {
+  for (;;) {
+    const { done, value } = generator.next();
+    if (done) return value;
+  }
+}
+
+describe("a takeover that puts the last flows into the kernel", () => {
+  test("finds those that were refused, and nothing in the slots that are free", () => {
+    const node = world();
+    const { external, kernel, apply } = node;
+    for (let i = 1; i <= 4; i++) external.create(numbered(i), 0);
+    settle(node);
+    kernel.full = true;
+    external.create(numbered(5), 0);
+    settle(node);
+    for (const i of [1, 3]) external.destroy(numbered(i));
+    kernel.full = false;
+    expect(run(apply.drain())).toMatchObject({ applied: 1, withdrawn: 2, refused: 0 });
+    expect([...kernel.entries.keys()].toSorted()).toEqual([2, 4, 5].map((i) => keyOf(numbered(i))).toSorted());
+  });
+
+  test("lets a related flow go without its master, but not the next one in its slot", () => {
+    const { external, queue, kernel, apply } = world();
+    external.create(numbered(3), 0);
+    external.create(related(1, 7), 0);
+    kernel.slow = true;
+    const drain = apply.drain();
+    while (!queue.goesAlone(1)) drain.next();
+    external.destroy(numbered(1));
+    external.create(related(2, 3), 0);
+    expect(external.find(numbered(2))).toBe(1);
+    expect(run(drain)).toMatchObject({ applied: 2, refused: 0 });
+    expect(kernel.entries.get(keyOf(numbered(2)))!.has(HAS_MASTER)).toBeTrue();
+  });
+});
+
+type Step = { readonly what: number; readonly i: number; readonly mark: number };
+const step: fc.Arbitrary<Step> = fc.record({
+  what: fc.nat(13),
+  i: fc.integer({ min: 1, max: TUPLES }),
+  mark: fc.integer({ min: 1, max: 6 }),
+});
+
+test("whatever comes, ends, is emptied, refused or lost while the kernel is told: no free slot is told, and it has what the cache has", () => {
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const node = world();
+      const { replica, external, queue, kernel, apply } = node;
+      let drain: Generator<Slice, unknown, void> | undefined;
+      let nowMs = monotonicMs();
+      for (const { what, i, mark } of steps) {
+        const told =
+          mark > 5 ? related(i, (i % TUPLES) + 1) : numbered(i, mark % 2 ? IPS_CONFIRMED | IPS_ASSURED : IPS_CONFIRMED);
+        give(told, HAS_MARK, MARK, mark);
+        if (mark > 3) told.words[REPLY_PORTS] = portsWord(443, 50_000 + i); // Another NAT.
+        if (what < 3) external.create(told, nowMs);
+        else if (what < 4) external.update(told, nowMs);
+        else if (what < 7) external.destroy(told);
+        else if (what < 9) apply.turn(nowMs);
+        else if (what === 9) kernel.full = !kernel.full;
+        else if (what === 10 && kernel.entries.delete(keyOf(told))) replica.live!.ended(told, nowMs);
+        else if (what === 11) {
+          kernel.slow = mark > 3;
+          drain ??= apply.drain();
+          if (drain.next().done) drain = undefined;
+        } else if (what > 11 && mark === 1 && drain === undefined) {
+          // What stands then is nobody's to follow any more: the model takes it away.
+          if (what === 12) replica.flushExternal();
+          else apply.end();
+          kernel.entries.clear();
+          apply.begin(nowMs);
+        }
+        nowMs += 150;
+      }
+      kernel.full = false;
+      kernel.slow = false;
+      if (drain !== undefined) run(drain);
+      settle(node);
+      const seen = ({ words }: Flow): number[] => [words[MARK], words[REPLY_PORTS]];
+      const wanted = new Map<string, number[]>();
+      let waiting = 0;
+      for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1)) {
+        const flow = new Flow();
+        external.read(slot, flow, nowMs);
+        if (queue.stands(slot)) wanted.set(keyOf(flow), seen(flow));
+        else waiting++; // Its master is not there.
+      }
+      const standing = [...kernel.entries].filter(([key]) => wanted.has(key));
+      expect(new Map(standing.map(([key, flow]) => [key, seen(flow)]))).toEqual(wanted);
+      expect([queue.waiting, queue.withdrawing, queue.failing]).toEqual([0, 0, waiting]);
+    }),
+    { numRuns: 400 },
+  );
+});
