@@ -88,6 +88,35 @@ describe.each([false, true])("between two nodes that know each other: %p", (exte
     expect([knows(primary, 1), sent(backup), knows(backup, 1), owns(backup, 1)]).toEqual([true, 1, false, true]);
   });
 
+  test("what a former primary yielded before it stepped down goes from its kernel if it is another entry than the peer's", () => {
+    const old = numbered(1);
+    old.words[REPLY_PORTS] = portsWord(443, 60_000);
+    expect(live(backup).replaces(old, backup.nowMs)).toBeTrue();
+    expect(apply(backup)).toEqual({ made: [keyOf(old)], deleted: [keyOf(old)] });
+    expect(live(backup).replaces(numbered(1), backup.nowMs)).toBeFalse();
+    expect(live(backup).replaces(numbered(2), backup.nowMs)).toBeFalse();
+    backup.event(EVENT_UPDATE, numbered(1));
+    expect(live(backup).replaces(old, backup.nowMs)).toBeFalse();
+  });
+
+  test("what the peer told of since a takeover began stays, as that peer may be primary too", () => {
+    const { external } = backup.replica;
+    live(backup).queue.follow(false);
+    external.beginTakeover();
+    primary.event(EVENT_NEW, numbered(2));
+    primary.event(EVENT_UPDATE, makeFlow({ ports: portsWord(1_001, 443), mark: 7 }));
+    backup.nowMs = primary.nowMs;
+    backup.hears(...primary.says(100));
+    for (const i of [1, 2]) live(backup).adopt(numbered(i), backup.nowMs);
+    expect([1, 2].map((i) => [owns(backup, i), knows(backup, i)])).toEqual([
+      [true, true],
+      [true, true],
+    ]);
+    external.beginTakeover();
+    for (const i of [1, 2]) live(backup).adopt(numbered(i), backup.nowMs);
+    expect([knows(backup, 1), knows(backup, 2)]).toEqual([extended, extended]);
+  });
+
   test("a former primary gives up what its peer names, and what has another NAT there goes from its kernel first", () => {
     const old = numbered(1);
     old.words[REPLY_PORTS] = portsWord(443, 60_000);

@@ -74,6 +74,21 @@ export class Live {
     if (slot >= 0) this.#compare(flow, slot, true, nowMs);
   }
 
+  /**
+   * An entry of a dump that is not ours, and cannot become what the peer has of its tuple: it goes, and that is made anew. The
+   * peer's word took it from us while this node was primary still, when nobody held it to what stands here.
+   */
+  replaces(flow: Flow, nowMs: number): boolean {
+    const { external } = this.#replica;
+    if (!this.queue.active || external.count === 0 || this.isOurs(flow)) return false;
+    const slot = external.find(flow);
+    if (slot < 0) return false;
+    external.read(slot, this.#peers, nowMs);
+    if (!isAnotherEntry(flow.words, this.#peers.words)) return false;
+    this.queue.instead(slot, flow.words, this.inDoubt, nowMs);
+    return true;
+  }
+
   /** Whether the kernel's entry is nothing that the peer decides on. */
   isOurs(flow: Flow): boolean {
     const { internal } = this.#replica;
@@ -93,6 +108,7 @@ export class Live {
   /**
    * This node takes over: an entry of a dump is its own, whoever told of it first. It is in the internal cache now, and leaves the
    * external one: at once, or when a ctsync peer that is there withdraws it. That one would send again what is missing here.
+   * Another peer would not: what it told of since nothing is applied any more stays until it says that it ended.
    */
   adopt(flow: Flow, nowMs: number): Entry {
     const { external, ownership, sessions } = this.#replica;
@@ -101,7 +117,10 @@ export class Live {
     if (theirs < 0 || entry === "full") return entry;
     ownership.adopted(theirs);
     const session = sessions[external.peerOf(theirs)];
-    if (!session.extended || session.peerState(nowMs) !== "connected") external.remove(theirs);
+    const withdraws = session.extended && session.peerState(nowMs) === "connected";
+    if (external.wasToldSince(theirs)) return entry;
+    if (withdraws) external.adopted(theirs);
+    else external.remove(theirs);
     return entry;
   }
 
@@ -163,10 +182,9 @@ export class Live {
   /** The kernel has `entry`; the peer's flow in slot `theirs` is to stand in its place. */
   #compare(entry: Flow, theirs: number, found: boolean, nowMs: number): void {
     const { queue } = this;
-    if (queue.stands(theirs)) return;
     this.#replica.external.read(theirs, this.#peers, nowMs);
     const doubtful = found && this.inDoubt;
-    if (isAnotherEntry(entry.words, this.#peers.words)) queue.withdraw(entry.words, doubtful);
-    else queue.found(theirs, doubtful);
+    if (isAnotherEntry(entry.words, this.#peers.words)) queue.instead(theirs, entry.words, doubtful, nowMs);
+    else if (!queue.stands(theirs)) queue.found(theirs, doubtful);
   }
 }

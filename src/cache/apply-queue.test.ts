@@ -74,7 +74,7 @@ describe("a slot", () => {
     const waits: number[] = [];
     for (let nowMs = 0; waits.length < 8; ) {
       queue.next(nowMs);
-      queue.refused(0, true, nowMs);
+      queue.refused(0, true, false, nowMs);
       expect([queue.failing, queue.standing]).toEqual([1, 0]);
       const refusedMs = nowMs;
       while (queue.nextDue(0, 1, nowMs) < 0) nowMs += 1_000;
@@ -83,7 +83,7 @@ describe("a slot", () => {
     }
     expect(waits).toEqual([1, 2, 4, 8, 16, 32, 32, 32]);
     queue.next(0);
-    queue.refused(0, false, 0);
+    queue.refused(0, false, false, 0);
     expect(queue.nextDue(0, 1, 1e12)).toBe(-1);
     queue.changed(0, 0);
     queue.next(0);
@@ -216,7 +216,7 @@ test("whatever comes, changes, ends, is refused or lost, in whatever order: the 
           if (slot < 0) return;
           external.read(slot, flow, nowMs);
           if (kernel.take(flow)) queue.applied(slot, 100, nowMs);
-          else queue.refused(slot, true, nowMs);
+          else queue.refused(slot, true, false, nowMs);
         }
       };
       for (const { what, i, mark } of steps) {

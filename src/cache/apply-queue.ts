@@ -131,6 +131,13 @@ export class ApplyQueue {
     if (doubtful) this.#state[slot] |= DOUBTFUL;
   }
 
+  /** The kernel has another entry in the place of the flow in `slot`, `words`: that goes first. `doubtful`: it may be in use here. */
+  instead(slot: number, words: Uint32Array, doubtful: boolean, nowMs: number): void {
+    this.#unset(slot, STANDS | DOUBTFUL);
+    this.withdraw(words, doubtful);
+    this.changed(slot, nowMs);
+  }
+
   /** The flow left `slot`, and was `words`. */
   removed(slot: number, words: Uint32Array): void {
     this.replaced(slot, words);
@@ -190,8 +197,12 @@ export class ApplyQueue {
     this.#due[slot] = nowMs / 1_000 + Math.max(1, timeoutSeconds - RENEW_AHEAD_SECONDS);
   }
 
-  /** The kernel refused the flow as it is now. It is tried again after a while, or not before it changes. */
-  refused(slot: number, again: boolean, nowMs: number): void {
+  /**
+   * The kernel refused the flow as it is now. It is tried again after a while, or not before it changes. `absent`: it could not
+   * be made, so that no entry of it stands.
+   */
+  refused(slot: number, again: boolean, absent: boolean, nowMs: number): void {
+    if (absent) this.#unset(slot, STANDS | DOUBTFUL);
     if ((this.#state[slot] & FAILED) === 0) this.failing++;
     this.#state[slot] = (this.#state[slot] & ~ALONE) | FAILED;
     const tries = this.#tries[slot];

@@ -170,4 +170,21 @@ describe("a takeover", () => {
     cache.beginTakeover();
     expect([cache.toldSince, cache.wasToldSince(cache.find(late))]).toEqual([0, false]);
   });
+
+  test("knows what was adopted, whichever takeover did it, until it is told of again or all is over", () => {
+    const cache = cacheOf();
+    const [kept, told] = [received(), received()];
+    told.words[ORIG_PORTS] = portsWord(40_001, 443);
+    for (const flow of [kept, told]) cache.create(flow, NOW_MS);
+    const adopted = (): boolean[] => [kept, told].map((flow) => cache.wasAdopted(cache.find(flow)));
+    cache.beginTakeover();
+    for (const flow of [kept, told]) cache.adopted(cache.find(flow));
+    expect(adopted()).toEqual([true, true]);
+    cache.update(told, NOW_MS);
+    cache.beginTakeover();
+    expect(adopted()).toEqual([true, false]);
+    expect(cache.wasToldSince(cache.find(told))).toBeFalse();
+    cache.endTakeover();
+    expect(adopted()).toEqual([false, false]);
+  });
 });

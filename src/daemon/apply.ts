@@ -125,13 +125,15 @@ export class Apply {
     return [this.#commit.portId, this.#deletes.portId, this.#timers.portId];
   }
 
-  /** From now on the kernel follows what the external cache has, and what it is told. */
+  /** From now on the kernel follows what the external cache has, and what it is told. It may have any of that: we were primary. */
   begin(nowMs: number): void {
     if (this.#queue.active) return;
     const { external } = this.#replica;
     this.#queue.follow(true);
-    for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1))
+    for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1)) {
+      this.#queue.found(slot, false);
       this.#queue.changed(slot, nowMs);
+    }
     this.#scanMs = nowMs + SCAN_MS;
   }
 
@@ -237,8 +239,7 @@ export class Apply {
     for (let taken = 0; taken < BATCH_FLOWS && commit.hasRoom(); taken++) {
       const slot = queue.next(nowMs);
       if (slot < 0) break;
-      const { external } = this.#replica;
-      external.read(slot, flow, nowMs);
+      this.#replica.external.read(slot, flow, nowMs);
       if (this.#live.isOurs(flow)) {
         queue.forget(slot);
         continue;
@@ -271,7 +272,7 @@ export class Apply {
     const flow = this.#flow;
     this.#replica.external.read(slot, flow, nowMs);
     if (errno === Errno.ENOENT && flow.has(HAS_MASTER)) {
-      queue.refused(slot, true, nowMs);
+      queue.refused(slot, true, true, nowMs);
       if (this.#masterComes(flow, slot))
         queue.changed(slot, nowMs); // Behind its master.
       else if (this.#draining) queue.letAlone(slot, nowMs);
@@ -279,7 +280,7 @@ export class Apply {
     }
     this.counters.refused++;
     this.refusals.set(errno, (this.refusals.get(errno) ?? 0) + 1);
-    queue.refused(slot, MAY_PASS.has(errno), nowMs);
+    queue.refused(slot, MAY_PASS.has(errno), NOT_MADE.has(errno), nowMs);
   }
 
   /** Whether the flow's master waits, or was made a moment ago. */
@@ -352,6 +353,9 @@ export class Apply {
     }
   }
 }
+
+/** Refusals of what was to be made, not changed. */
+const NOT_MADE: ReadonlySet<number> = new Set([Errno.EEXIST, Errno.ENOMEM]);
 
 /** Refusals that pass by themselves: the table is full, or another flow has the reply tuple still. */
 const MAY_PASS: ReadonlySet<number> = new Set([

@@ -60,6 +60,21 @@ test("off never shuts; auto does not where the kernel's table is complete alread
   expect(auto.phase).toBe("passing");
 });
 
+test("auto looks as soon as the kernel's table is complete, or is no more; on does not", () => {
+  const policy = guarding("auto");
+  const due = (isLive: boolean, nowMs: number): boolean => {
+    policy.notice(isLive, nowMs);
+    return policy.dueMs === nowMs;
+  };
+  expect([due(false, 10), due(true, 20)]).toEqual([false, true]);
+  expect(policy.look(0, true, 20)).toBe("open");
+  expect([due(true, 30), due(false, 40)]).toEqual([false, true]);
+  expect(policy.look(0, false, 40)).toBe("shut");
+  const on = guarding();
+  on.notice(true, 10);
+  expect(on.dueMs).toBe(WATCHDOG_MS / 3);
+});
+
 test("packets that keep coming though this node is no primary open it, until the next transition", () => {
   const policy = guarding();
   let held = 0;

@@ -73,6 +73,11 @@ export class GatePolicy {
     return wasShut ? "open" : "none";
   }
 
+  /** Mode `auto` looks at once where the kernel's table has become whole, or is no more. */
+  notice(isLive: boolean, nowMs: number): void {
+    if (this.#mode === "auto" && this.#phase === "guarding" && isLive === this.#isShut) this.#dueMs = nowMs;
+  }
+
   /**
    * A look, when one is due. `held`: packets that the gate has dropped so far. `isLive`: the kernel's table holds all that
    * the peer has, so that `auto` sees nothing to wait for.

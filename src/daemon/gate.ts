@@ -70,6 +70,7 @@ export class Gate {
   }
 
   tick(isLive: boolean, nowMs: number): void {
+    this.#policy.notice(isLive, nowMs);
     if (this.#kernel === undefined || nowMs < this.#policy.dueMs) return;
     const { phase } = this.#policy;
     this.#do(this.#policy.look(this.#held(), isLive, nowMs));

@@ -227,7 +227,8 @@ export class Roles {
 
   /** The kernel's table is kept current and complete: a takeover finds its flows there. */
   #isLive(nowMs: number): boolean {
-    return this.#node.config.sync.apply === "live" && readiness(this.#node, nowMs).ready;
+    const queue = this.#node.replica.live?.queue;
+    return queue?.active === true && queue.failing === 0 && readiness(this.#node, nowMs).ready;
   }
 
   #peerRole(): Role {

@@ -143,7 +143,7 @@ class LiveWorld {
       const slot = queue.next(this.nowMs);
       if (slot < 0) return;
       external.read(slot, this.#flow, this.nowMs);
-      if (this.random.percent(this.refusalsPercent)) queue.refused(slot, true, this.nowMs);
+      if (this.random.percent(this.refusalsPercent)) queue.refused(slot, true, false, this.nowMs);
       else {
         this.#take(this.#flow);
         queue.applied(slot, 1_000, this.nowMs);

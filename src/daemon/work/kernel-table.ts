@@ -29,9 +29,11 @@ export function* resetTimers(node: Node): Job<ResetTimersReport> {
   const seconds = node.config.sync.purgeTimeoutSeconds;
   const tally = new Tally(node.timers);
   const flow = new Flow();
-  const read = yield* eachKernelFlow(flow, "shortening timers", () => {
-    if (node.filter.ignores(flow.words) || !flow.has(HAS_TIMEOUT) || flow.words[TIMEOUT] <= seconds) return;
-    if (node.replica.live?.isPeers(flow)) return; // The peer says how long it lives.
+  const { live } = node.replica;
+  const read = yield* eachKernelFlow(flow, "shortening timers", (nowMs) => {
+    if (node.filter.ignores(flow.words) || live?.replaces(flow, nowMs)) return;
+    if (!flow.has(HAS_TIMEOUT) || flow.words[TIMEOUT] <= seconds) return;
+    if (live?.isPeers(flow)) return; // The peer says how long it lives.
     tally.makeRoom();
     node.timers.add(flow, 0, seconds);
     tally.added++;

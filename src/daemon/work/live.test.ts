@@ -26,3 +26,15 @@ test("a takeover that looks for what its kernel lacks passes over slots that the
     expect(external.isUsed(slot)).toBeTrue();
   expect(waited).toBe(external.count);
 });
+
+test("what was adopted, and has ended here since, is not looked for", () => {
+  const { replica } = new Node(1_000, 16, undefined, { live: true });
+  const { external } = replica;
+  const live = replica.live!;
+  live.queue.follow(true);
+  for (const i of [1, 2]) external.create(numbered(i), 0);
+  external.beginTakeover();
+  external.adopted(external.find(numbered(1)));
+  const looked = findMissing({ replica }, live).next();
+  expect(looked).toEqual({ done: true, value: [external.find(numbered(2))] });
+});

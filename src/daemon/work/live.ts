@@ -27,12 +27,16 @@ const ANSWER_MS = 3_500;
 const WAIT = { peerWaitMs: 5 } as const;
 const NOTHING: Drained = { applied: 0, withdrawn: 0, refused: 0, failures: [] };
 const SLOTS_PER_LOOK = 1_024;
+const LOOK_MS = 250;
 
 /** keepalived spoke: from now on the kernel follows the peer's word, or does not. */
 export function takeRole(node: Node, role: NotifyRole): void {
-  const { live } = node.replica;
+  const { live, external } = node.replica;
   if (node.apply === undefined || live === undefined) return;
-  if (role !== "master") node.apply.begin(monotonicMs());
+  if (role !== "master") {
+    external.endTakeover();
+    node.apply.begin(monotonicMs());
+  }
   if (live.holding) live.holding = role !== "master";
   else if (role !== "master") void node.jobs.addIdle(settle(node)); // What was in doubt is not any more.
 }
@@ -72,12 +76,16 @@ export function* settle(node: Node): Job<{ readonly leftOver: number }> {
   return succeed({ leftOver });
 }
 
-/** What waits still, and the peer's expectations. From then on nothing is applied: what the peer says now may be old. */
+/**
+ * What waits still, and the peer's expectations. From then on nothing is applied: what the peer says now may be old. Or it is
+ * primary too, and what it says is its own affair.
+ */
 export function* drain(node: Node, apply: Apply): Job<Drained & { readonly expectations: number }> {
   const startMs = monotonicMs();
   node.flight.note("commit-begin", "", { a: node.replica.live?.queue.waiting ?? 0 });
   const drained = apply.active ? yield* apply.drain() : NOTHING;
   apply.end();
+  node.replica.external.beginTakeover();
   const { external } = node.replica.expectations;
   external.beginTakeover();
   const { committed, failed } = yield* commitExpectations(external, node.expectationCommit);
@@ -93,7 +101,7 @@ export function* drain(node: Node, apply: Apply): Job<Drained & { readonly expec
   return failed === 0 ? succeed(value) : refuse({ error: `${failed} expectations could not be committed`, value });
 }
 
-/** The kernel's table is ours, entry by entry. What the external cache has and the kernel has not is put into it. */
+/** After `drain`: the kernel's table is ours, entry by entry. What the external cache has and the kernel has not is put into it. */
 export function* adopt(node: Node, apply: Apply, live: Live): Job<AdoptReport> {
   const { internal, expectations } = node.replica;
   const before = internal.count;
@@ -104,9 +112,28 @@ export function* adopt(node: Node, apply: Apply, live: Live): Job<AdoptReport> {
   const { refused } = yield* apply.drain();
   apply.end();
   yield* adoptApplied(node, live, missing);
+  void node.jobs.addIdle(letGo(node, node.state.words));
   expectations.external.forgetCommitted(); // They are the kernel's now, and were read with its flows.
   const value = { read: read.value.read, adopted: internal.count - before, missing: missing.length, refused };
   return refused === 0 ? succeed(value) : refuse({ error: `${refused} flows could not be put into the kernel`, value });
+}
+
+/**
+ * A ctsync peer withdraws what was adopted from it. If it dies instead, that leaves the external cache once it is silent: else
+ * a flow that ends here from now on would come back from there when roles change.
+ */
+function* letGo({ replica, state }: Node, word: number): Job<void> {
+  const { external, sessions } = replica;
+  const withdraws = (session: Session): boolean => session.extended && session.peerState(monotonicMs()) !== "silent";
+  while (state.words === word && external.count > 0 && sessions.some(withdraws)) yield LOOK_MS;
+  if (state.words !== word) return succeed(undefined); // Roles have changed since.
+  let seen = 0;
+  for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1)) {
+    if (external.wasAdopted(slot)) external.remove(slot);
+    if (++seen % SLOTS_PER_LOOK === 0) yield 0;
+  }
+  external.endTakeover();
+  return succeed(undefined);
 }
 
 /** The peer's flows that our kernel knows nothing of: they wait. */
@@ -117,7 +144,8 @@ export function* findMissing({ replica }: Pick<Node, "replica">, live: Live): Ge
   let seen = 0;
   for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1)) {
     external.read(slot, flow, monotonicMs());
-    if (!live.isOurs(flow)) {
+    // What was adopted and is not ours has ended here since.
+    if (!external.wasAdopted(slot) && !live.isOurs(flow)) {
       live.queue.changed(slot, monotonicMs());
       missing.push(slot);
     }

@@ -1,0 +1,267 @@
+/**
+ * Two nodes whose kernels follow each other's, over a link that loses and delays, while roles change: by keepalived's word on
+ * both, in either order, or by the death of the primary. In the end both kernels are the primary's, and nothing that ended has
+ * come back.
+ */
+import { describe, expect, test } from "bun:test";
+import { findMissing } from "../../src/daemon/work/live.ts";
+import { Flow, PROTO, REPLY_PORTS, REPLY_SRC, STATUS } from "../../src/flow/flow.ts";
+import { EVENT_DESTROY } from "../../src/replica.ts";
+import type { Live } from "../../src/replica-live.ts";
+import type { Bytes } from "../outbound.ts";
+import { Node } from "../replica-node.ts";
+import { flowDigest, idOf } from "./digest.ts";
+import { Kernel } from "./kernel.ts";
+import { Random } from "./random.ts";
+
+const SEEDS = 120;
+const only = process.env.CTSYNC_SEED;
+const seeds = only === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1) : [Number(only)];
+const STEP_MS = 5;
+const FLOWS = 60;
+const FLOWS_MAX = 256;
+const SLOTS_A_STEP = 20;
+/** What is left over in the kernel of a node that stepped down lives so long. */
+const PURGE_MS = 5_000;
+const limits = { resendQueue: 512, inFlightMax: 64, ackWindow: 20 };
+
+type Index = 0 | 1;
+interface Side {
+  node: Node;
+  readonly kernel: Kernel;
+  /** When what stands in the kernel since this node was primary ends, by number. */
+  readonly leftOver: Map<number, number>;
+}
+
+class World {
+  readonly random: Random;
+  readonly sides: readonly [Side, Side];
+  primary: Index = 0;
+  nowMs = 1_000_000;
+  troubled = true;
+  readonly #sealed: boolean;
+  readonly #flow = new Flow();
+  #flying: { readonly to: Index; readonly bytes: Bytes; readonly dueMs: number }[] = [];
+  #lives = 0;
+
+  constructor(seed: number) {
+    this.random = new Random(seed);
+    this.#sealed = seed % 2 === 0;
+    const versions = { last: 0 };
+    const side = (i: Index): Side => ({
+      node: this.#node("backup"),
+      kernel: new Kernel(this.random, versions, (kind, flow) => this.sides[i].node.event(kind, flow)),
+      leftOver: new Map(),
+    });
+    this.sides = [side(0), side(1)];
+    for (let i = 0; i < 300; i++) this.#step(false);
+    this.#takeOver(0);
+  }
+
+  runFor(milliseconds: number): void {
+    for (const endMs = this.nowMs + milliseconds; this.nowMs < endMs; ) this.#step(this.troubled);
+  }
+
+  /** keepalived moves the addresses: both hear it, one before the other; packets pass where the addresses are. */
+  change(): void {
+    const [old, next] = [this.primary, other(this.primary)];
+    const stepsDownFirst = this.random.percent(50);
+    if (stepsDownFirst) this.#stepDown(old);
+    this.primary = next;
+    this.runFor(this.random.below(100));
+    this.#takeOver(next);
+    this.runFor(this.random.below(200));
+    if (!stepsDownFirst) this.#stepDown(old);
+  }
+
+  /** The machine of the primary dies and boots: nobody withdraws anything. */
+  die(): void {
+    const old = this.primary;
+    this.sides[old].kernel.boot();
+    this.sides[old].leftOver.clear();
+    this.sides[old].node = this.#node("unknown");
+    this.#flying = [];
+    this.primary = other(old);
+    this.#takeOver(this.primary);
+    this.runFor(this.random.below(6_000));
+    this.sides[old].node.replica.role = "backup";
+  }
+
+  get backup(): Side {
+    return this.sides[other(this.primary)];
+  }
+
+  /** Whether the backup's kernel has what the primary's has, and nothing else, and says nothing of it. */
+  get follows(): boolean {
+    const digests = ({ kernel }: Side): number[] => [...kernel.flows.values()].map((flow) => flowDigest(flow)).sort();
+    return (
+      Bun.deepEquals(digests(this.sides[0]), digests(this.sides[1])) && this.backup.node.replica.internal.count === 0
+    );
+  }
+
+  #node(role: "backup" | "unknown"): Node {
+    const life = ++this.#lives;
+    const node = new Node(life * 1_000_000, FLOWS_MAX, this.#sealed ? life : undefined, { ...limits, live: true });
+    node.nowMs = this.nowMs;
+    node.replica.role = role;
+    node.replica.live!.holding = false;
+    node.replica.live!.queue.follow(true);
+    node.replica.sessions[0]!.request();
+    return node;
+  }
+
+  #step(packets: boolean): void {
+    this.nowMs += STEP_MS;
+    if (packets && this.random.percent(60)) this.sides[this.primary].kernel.packet(1 + this.random.below(FLOWS));
+    const due = this.#flying.filter(({ dueMs }) => dueMs <= this.nowMs);
+    this.#flying = this.#flying.filter(({ dueMs }) => dueMs > this.nowMs);
+    for (const { to, bytes } of due) this.sides[to].node.hears(bytes);
+    for (const from of [0, 1] as const) {
+      const { node } = this.sides[from];
+      node.nowMs = this.nowMs - STEP_MS;
+      for (const bytes of node.says(STEP_MS)) this.#send(from, bytes);
+      if (node.replica.live!.queue.active) this.#apply(this.sides[from], SLOTS_A_STEP);
+      else this.#letGo(node);
+      this.#reread(this.sides[from]);
+      this.#expire(this.sides[from]);
+    }
+  }
+
+  #send(from: Index, bytes: Bytes): void {
+    if (this.troubled && this.random.percent(15)) return;
+    const delayMs = this.troubled && this.random.percent(15) ? 5 + this.random.below(60) : 1;
+    this.#flying.push({ to: other(from), bytes, dueMs: this.nowMs + delayMs });
+  }
+
+  #apply({ node, kernel }: Side, slots: number): void {
+    const { queue } = live(node);
+    const { external } = node.replica;
+    const end = external.slotsEnd;
+    while (queue.nextWithdrawn(this.#flow))
+      if (!live(node).isOurs(this.#flow)) kernel.flows.delete(idOf(this.#flow.words));
+    for (let slot = queue.nextDue(0, end, this.nowMs); slot >= 0; slot = queue.nextDue(slot + 1, end, this.nowMs))
+      queue.changed(slot, this.nowMs);
+    for (let n = 0; n < slots; n++) {
+      const slot = queue.next(this.nowMs);
+      if (slot < 0) return;
+      external.read(slot, this.#flow, this.nowMs);
+      if (this.#flow.words[PROTO] === 0) throw new Error("a free slot is told");
+      if (live(node).isOurs(this.#flow)) queue.forget(slot);
+      else {
+        this.#take(kernel, this.#flow);
+        queue.applied(slot, 100_000, this.nowMs);
+      }
+    }
+  }
+
+  /** As ctnetlink changes an entry that stands: never its NAT, and never a bit back. */
+  #take({ flows }: Kernel, flow: Flow): void {
+    const entry = copyOf(flow);
+    const standing = flows.get(idOf(flow.words));
+    if (standing !== undefined) {
+      entry.words[STATUS]! |= standing.words[STATUS]!;
+      for (let i = REPLY_SRC; i <= REPLY_PORTS; i++) entry.words[i] = standing.words[i]!;
+    }
+    flows.set(idOf(flow.words), entry);
+  }
+
+  #takeOver(i: Index): void {
+    const side = this.sides[i];
+    const { node, kernel } = side;
+    const { replica } = node;
+    node.nowMs = this.nowMs;
+    replica.role = "master";
+    this.#apply(side, Number.POSITIVE_INFINITY);
+    live(node).queue.follow(false);
+    replica.external.beginTakeover();
+    this.runFor(this.random.below(50));
+    for (const flow of [...kernel.flows.values()]) live(node).adopt(copyOf(flow), this.nowMs);
+    live(node).queue.follow(true);
+    const looking = findMissing({ replica }, live(node));
+    let looked = looking.next();
+    while (!looked.done) looked = looking.next();
+    this.#apply(side, Number.POSITIVE_INFINITY);
+    live(node).queue.follow(false);
+    for (const slot of looked.value) {
+      if (!replica.external.isUsed(slot)) continue;
+      replica.external.read(slot, this.#flow, this.nowMs);
+      const entry = kernel.flows.get(idOf(this.#flow.words));
+      if (entry !== undefined) live(node).adopt(copyOf(entry), this.nowMs);
+    }
+  }
+
+  #letGo({ replica }: Node): void {
+    const { external, sessions } = replica;
+    if (sessions.some((session) => session.extended && session.peerState(this.nowMs) !== "silent")) return;
+    for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1))
+      if (external.wasAdopted(slot)) external.remove(slot);
+    external.endTakeover();
+  }
+
+  #stepDown(i: Index): void {
+    const { node, kernel, leftOver } = this.sides[i];
+    const { replica } = node;
+    replica.role = "backup";
+    replica.external.endTakeover();
+    const { queue } = live(node);
+    queue.follow(true);
+    for (let slot = replica.external.nextLive(0); slot >= 0; slot = replica.external.nextLive(slot + 1)) {
+      queue.found(slot, false);
+      queue.changed(slot, this.nowMs);
+    }
+    for (const [id, flow] of kernel.flows) {
+      if (live(node).replaces(flow, this.nowMs) || live(node).isPeers(flow)) continue;
+      leftOver.set(id, this.nowMs + PURGE_MS);
+    }
+    replica.sessions[0]!.request();
+  }
+
+  /** Unless the peer has the flow, whose timer was set since. */
+  #expire({ node, kernel, leftOver }: Side): void {
+    for (const [id, untilMs] of leftOver) {
+      if (untilMs > this.nowMs) continue;
+      leftOver.delete(id);
+      const flow = kernel.flows.get(id);
+      if (flow === undefined || node.replica.role === "master" || !live(node).isOurs(flow)) continue;
+      kernel.flows.delete(id);
+      node.event(EVENT_DESTROY, flow);
+    }
+  }
+
+  #reread({ node, kernel }: Side): void {
+    const { ownership, internal } = node.replica;
+    if (!ownership.wantsReading) return;
+    const claims = ownership.wantsClaims;
+    ownership.wantsReading = false;
+    ownership.wantsClaims = false;
+    internal.beginPass();
+    for (const flow of [...kernel.flows.values()]) node.replica.kernelEntry(copyOf(flow), this.nowMs, claims);
+    for (let slot = internal.nextUnseen(0); slot >= 0; slot = internal.nextUnseen(slot + 1)) node.replica.ended(slot);
+  }
+}
+
+const other = (i: Index): Index => (i === 0 ? 1 : 0);
+const live = (node: Node): Live => node.replica.live!;
+
+function copyOf(flow: Flow): Flow {
+  const copy = new Flow();
+  copy.copyFrom(flow);
+  return copy;
+}
+
+describe("two nodes whose kernels follow each other's", () => {
+  test.each(seeds)("seed %d: whoever is primary, the other kernel becomes what its kernel is", (seed) => {
+    const world = new World(seed);
+    for (let episode = 0; episode < 5; episode++) {
+      world.runFor(1_000 + world.random.below(3_000));
+      if (world.random.percent(60)) world.change();
+      else world.die();
+    }
+    world.runFor(1_000);
+    const wanted = [...world.sides[world.primary].kernel.flows.keys()].toSorted();
+    world.troubled = false;
+    for (let i = 0; i < 100 && !world.follows; i++) world.runFor(1_000);
+    expect(world.follows).toBeTrue();
+    expect([...world.sides[world.primary].kernel.flows.keys()].toSorted()).toEqual(wanted);
+  });
+});
