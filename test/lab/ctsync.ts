@@ -13,7 +13,10 @@ export const CTSYNC = resolve(import.meta.dir, "../../dist/ctsync");
 
 const READY_DEADLINE_MS = 10_000;
 
-/** What a test says about a daemon; the rest is ctsync's defaults, but for `sync.apply`, which is "commit". Keys inside its sections are as in the file. */
+/** What `sync.apply` is where a test does not say it: any test can be run with the other one too. */
+const APPLY = process.env.CTSYNC_TEST_APPLY ?? "commit";
+
+/** What a test says about a daemon; the rest is ctsync's defaults, but for `sync.apply` (APPLY). Keys inside its sections are as in the file. */
 export interface LabConfig {
   readonly interface: string;
   readonly local: string;
@@ -39,7 +42,7 @@ function section(heading: string, settings: object): string[] {
 export function writeConfig(lab: Lab, name: string, config: LabConfig): Promise<string> {
   const { local, peer, port, ignoreAddresses } = config;
   const text = [
-    ...section("[sync]", { mode: "ftfw", apply: "commit", ...config.sync }),
+    ...section("[sync]", { mode: "ftfw", apply: APPLY, ...config.sync }),
     ...section("[[link]]", {
       ...{ transport: "udp", interface: config.interface, local, peer, port: port ?? 3780 },
       ...config.link,

@@ -67,17 +67,40 @@ export function expectSame(found: readonly string[], wanted: readonly string[]):
 
 /**
  * The survivor becomes primary, and its kernel has what the other kernel had. It is looked at as soon as all is committed and
- * reread: the last step of a takeover waits for a peer that may be dead.
+ * reread: the last step of a takeover waits for a peer that may be dead. A kernel that followed has nothing to commit: what it
+ * had is the survivor's own.
  */
 export async function takesOver(survivor: Side, wanted: readonly string[]): Promise<void> {
   notify(survivor, "master").catch(() => undefined); // The lab may end before it does.
   const done = async () => {
-    const { lastCommit, external, internal } = await statusOf(survivor);
-    return external === 0 && internal === wanted.length ? lastCommit : undefined;
+    const status = await statusOf(survivor);
+    const { lastCommit, lastRoleChange, external, internal, apply } = status;
+    const through =
+      apply.mode === "live" ? lastRoleChange?.role === "master" && lastRoleChange.ok : lastCommit !== null;
+    return external === 0 && internal === wanted.length && through ? status : undefined;
   };
-  const lastCommit = await until(done, CONVERGE_MS, "the takeover has committed all and reread the kernel");
+  const { lastCommit, apply, counters } = await until(
+    done,
+    CONVERGE_MS,
+    "the takeover has committed all and reread the kernel",
+  );
   expectSame(kernelFlows(survivor), wanted);
-  expect(lastCommit).toMatchObject({ failed: 0, lessened: [] });
+  if (apply.mode === "live") expect(counters.apply).toMatchObject({ refused: 0, masterless: 0 });
+  else expect(lastCommit).toMatchObject({ failed: 0, lessened: [] });
+}
+
+/** Waits until the kernel of the one that follows has what the primary's has. */
+export async function follows(primary: Side, backup: Side): Promise<void> {
+  let said = "";
+  const same = (): boolean => {
+    said = describe(compareLines(kernelFlows(primary), kernelFlows(backup)));
+    return said === "equal";
+  };
+  await until(same, CONVERGE_MS, `the kernel of ${backup.namespace.name} follows ${primary.namespace.name}`).catch(
+    (error) => {
+      throw new Error(`${error.message}; at last ${said}`);
+    },
+  );
 }
 
 /** Waits until kernel, internal cache and the peer's external cache are one and the same; compares only when counts agree. */

@@ -18,11 +18,12 @@ const CONNECTIONS = 5;
 const VIRTUAL = [INSIDE, OUTSIDE].flatMap((side) => [side.virtualIpv4, side.virtualIpv6]);
 const TICKING = "SYSTEM:while sleep 0.1; do echo tick; done";
 
-async function start(firewall: Firewall, mode: string): Promise<Daemon> {
+async function start(firewall: Firewall, mode: string, apply: string): Promise<Daemon> {
   const { namespace, syncAddress, peerSyncAddress } = firewall;
   const { lab, name } = namespace;
   const config = await writeConfig(lab, name, {
     ...{ interface: SYNC.interface, local: syncAddress, peer: peerSyncAddress },
+    sync: { apply },
     gate: { mode },
     keepalived: { virtual_addresses: VIRTUAL, takeover_by_address: false },
   });
@@ -58,19 +59,24 @@ async function counted(namespace: Namespace, name: string): Promise<number> {
   return Number(found?.[1] ?? Number.NaN);
 }
 
-async function takeOver(mode: string): Promise<{ resets: number; unreachables: number; alive: number; held: number }> {
+async function takeOver(
+  mode: string,
+  apply = "commit",
+): Promise<{ resets: number; unreachables: number; alive: number; held: number }> {
   await using lab = await Lab.create();
   const forwardRules = [`-i ${INSIDE.interface} -p udp -m conntrack --ctstate NEW -j ACCEPT`];
   const firewalls = await buildTwoFirewalls(lab, { forwardRules });
   const { fw1, fw2 } = firewalls;
-  const primary = await start(fw1, mode);
+  const primary = await start(fw1, mode, apply);
   await fw1.becomesPrimary();
   await changed(primary, "master");
-  const backup = await start(fw2, mode);
+  const backup = await start(fw2, mode, apply);
   await changed(backup, "backup");
   const clients = await openTicking(firewalls);
   const known = async () => (await backup.dump("external")).filter((line) => /dport=700[12] /.test(line)).length;
   await until(async () => (await known()) === clients.length, DEADLINE_MS, "the backup knows the connections");
+  const guarded = mode === "off" ? "off" : apply === "live" ? "open" : "shut";
+  await until(async () => (await backup.status()).gate.state === guarded, DEADLINE_MS, `the gate is ${guarded}`);
   const { b } = firewalls;
   const resetsBefore = await counted(fw2.namespace, "TcpOutRsts");
   const unreachablesBefore = await counted(b, "IcmpInDestUnreachs");
@@ -99,4 +105,9 @@ test("without the gate connections die of what the new firewall answers; with it
   expect(without.alive).toBeLessThan(CONNECTIONS + 1);
   expect(gated).toMatchObject({ resets: 0, unreachables: 0, alive: CONNECTIONS + 1 });
   expect(gated.held).toBeGreaterThan(0);
+});
+
+test("where the kernel follows the peer the gate has nothing to wait for: it is open, and all go on", async () => {
+  const live = await takeOver("auto", "live");
+  expect(live).toEqual({ resets: 0, unreachables: 0, alive: CONNECTIONS + 1, held: 0 });
 });

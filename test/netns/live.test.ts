@@ -6,7 +6,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { resolve } from "node:path";
 import * as f from "../../src/flow/flow.ts";
 import { IPS_ASSURED, IPS_CONFIRMED, IPS_DST_NAT, IPS_SEEN_REPLY, IPS_SRC_NAT } from "../../src/flow/status.ts";
-import { writeConfig } from "../lab/ctsync.ts";
+import { type LabConfig, writeConfig } from "../lab/ctsync.ts";
 import { Lab } from "../lab/lab.ts";
 import { until } from "../lab/until.ts";
 import {
@@ -38,21 +38,22 @@ const TIMEOUT_SECONDS = 900;
 const PURGE_SECONDS = 60;
 /** Flows that the former primary, which nobody told of the takeover, speaks of meanwhile: it tells timers that changed. */
 const STRAYS = 50;
+const VIRTUAL = "192.0.2.100";
 const LIVE = { sync: { apply: "live" } };
 
 type How = "open" | "sealed";
 const HOW: readonly How[] = ["open", "sealed"];
 
 /** Two machines whose kernels follow each other, on a link with a key or without one. */
-async function liveSides(lab: Lab, how: How): Promise<Sides> {
-  const sides = await makeSides(lab, LIVE);
+async function liveSides(lab: Lab, how: How, settings: Partial<LabConfig> = {}): Promise<Sides> {
+  const sides = await makeSides(lab, { ...LIVE, ...settings });
   if (how === "open") return sides;
   await keygen(sides[0]);
   copyKey(...sides);
   for (const [i, side] of sides.entries())
     await writeConfig(lab, side.namespace.name, {
       ...{ interface: "sync", local: `10.0.9.${i + 1}`, peer: `10.0.9.${2 - i}` },
-      ...{ ...LIVE, link: { key_file: keyFileOf(side) } },
+      ...{ ...LIVE, ...settings, link: { key_file: keyFileOf(side) } },
     });
   return sides;
 }
@@ -228,6 +229,61 @@ test.each(HOW)(
     await until(() => timers(backup).size === 3, DEADLINE_MS, "they are made again");
   },
 );
+
+test.each(HOW)(
+  "%s: a daemon that starts where the virtual addresses are follows nobody: its kernel stays as it is, and is what counts",
+  async (how) => {
+    await using lab = await Lab.create();
+    const settings = { keepalived: { virtual_addresses: [VIRTUAL] }, gate: { mode: "off" } };
+    const sides = await liveSides(lab, how, settings);
+    const [primary, backup] = sides;
+    await primary.namespace.ip(`address add ${VIRTUAL}/32 dev sync`);
+    const [daemon, other] = await startPair(sides);
+    await other.succeed("notify", "backup");
+    insert(primary, several(1, FEW), TIMEOUT_SECONDS);
+    await same(primary, backup);
+
+    daemon.process.kill("SIGKILL");
+    await daemon.process.exited;
+    insert(primary, several(1_000, FEW), TIMEOUT_SECONDS);
+    insert(backup, [tcp(2, { mark: 77 })], TIMEOUT_SECONDS); // The backup's kernel sees it move, and the backup says so.
+    const before = states(primary);
+    await start(primary);
+    await connected(primary);
+    await until(
+      async () => (await statusOf(backup)).external >= 2 * FEW - 1,
+      DEADLINE_MS,
+      "the backup was told of all",
+    );
+    expect(states(primary)).toEqual(before);
+    insert(primary, [tcp(2, { mark: 5 })], TIMEOUT_SECONDS); // What moves here is the primary's.
+    await same(primary, backup);
+    const { role, internal, apply } = await statusOf(primary);
+    expect({ role, internal, active: apply.active }).toEqual({ role: "master", internal: 2 * FEW, active: false });
+    await until(async () => (await statusOf(backup)).internal === 0, DEADLINE_MS, "the backup has nothing of its own");
+  },
+);
+
+test("a ctsync peer that dies amid a takeover leaves nothing in the external cache that could come back", async () => {
+  await using lab = await Lab.create();
+  const sides = await liveSides(lab, "sealed");
+  const [primary, backup] = sides;
+  const [first, second] = await startPair(sides);
+  await first.succeed("notify", "master");
+  insert(primary, several(1, FEW), TIMEOUT_SECONDS);
+  await same(primary, backup);
+  first.process.kill("SIGKILL");
+  await first.process.exited;
+  await second.succeed("notify", "master");
+  expect(await statusOf(backup)).toMatchObject({ internal: FEW, external: FEW });
+  remove(backup, several(1, FEW / 2));
+  // It did not withdraw them, and will not. Told once more, the takeover brings nothing back.
+  await until(async () => (await statusOf(backup)).internal === FEW / 2, DEADLINE_MS, "half of them ended");
+  await second.succeed("notify", "master");
+  await until(async () => (await statusOf(backup)).external === 0, DEADLINE_MS, "the dead peer's flows are let go");
+  await second.command("notify", "backup"); // Nobody answers what it asks.
+  expect(states(backup).size).toBe(FEW / 2);
+});
 
 test("a full table: status names it, and the rest follows once there is room", async () => {
   await using lab = await Lab.create();

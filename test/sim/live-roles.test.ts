@@ -14,7 +14,7 @@ import { flowDigest, idOf } from "./digest.ts";
 import { Kernel } from "./kernel.ts";
 import { Random } from "./random.ts";
 
-const SEEDS = 120;
+const SEEDS = 80;
 const only = process.env.CTSYNC_SEED;
 const seeds = only === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1) : [Number(only)];
 const STEP_MS = 5;

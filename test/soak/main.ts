@@ -11,6 +11,7 @@ const USAGE = `npm run soak [-- OPTIONS]: two daemons under load and random faul
   --minutes N   how long; default 60
   --seed N      repeats what another run did; default: drawn from the clock
   --open        on a link without a key, as to a conntrackd; default: sealed
+  --apply HOW   live or commit: what sync.apply is; default live
   --rate N      flows a second that begin, end and change, each; default 200
   --out DIR     where soak.md and soak.svg go; default dist/soak
   --help        this text
@@ -18,6 +19,7 @@ const USAGE = `npm run soak [-- OPTIONS]: two daemons under load and random faul
 const OPTIONS = {
   minutes: { type: "string", default: "60" },
   seed: { type: "string", default: String(Date.now() % 1_000_000) },
+  apply: { type: "string", default: "live" },
   rate: { type: "string", default: "200" },
   out: { type: "string", default: "dist/soak" },
   open: { type: "boolean", default: false },
@@ -41,14 +43,17 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
-  if (!(minutes > 0 && seed >= 0 && perSecond > 0)) {
+  const { apply } = values;
+  if (!(minutes > 0 && seed >= 0 && perSecond > 0) || (apply !== "live" && apply !== "commit")) {
     console.error(USAGE);
     return 2;
   }
   const say = (line: string): void => console.log(line);
-  say(`A soak of ${minutes} minutes, seed ${seed}, ${values.open ? "an open link" : "a sealed link"}`);
+  say(
+    `A soak of ${minutes} minutes, seed ${seed}, ${values.open ? "an open link" : "a sealed link"}, apply = ${apply}`,
+  );
   await using lab = await Lab.create();
-  const load = { alive: ALIVE, perSecond, sealed: !values.open };
+  const load = { alive: ALIVE, perSecond, sealed: !values.open, apply } as const;
   const outcome = await soak(lab, {
     minutes,
     seed,

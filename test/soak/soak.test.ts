@@ -8,13 +8,13 @@ const TEST_MS = 120_000;
 const NOISE_BYTES = 8_000_000;
 const SEED = Number(process.env.CTSYNC_SEED ?? 7);
 
-test(
-  `half a minute of load and faults: all tables are equal after each, nothing grows (seed ${SEED})`,
-  async () => {
+test.each(["commit", "live"] as const)(
+  `half a minute of load and faults: all tables are equal after each, nothing grows (seed ${SEED}), apply = %s`,
+  async (apply) => {
     await using lab = await Lab.create();
     const outcome = await soak(lab, {
       ...{ minutes: 0.6, seed: SEED, gapMs: 300, sampleMs: 250, noiseBytes: 32_000_000, say: () => {} },
-      load: { alive: 1_000, perSecond: 400, sealed: true },
+      load: { alive: 1_000, perSecond: 400, sealed: true, apply },
     });
     expect(outcome.complaints).toEqual([]);
     expect(outcome.incidents.length).toBeGreaterThan(5);

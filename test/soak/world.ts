@@ -6,7 +6,7 @@ import { succeed } from "../lab/execute.ts";
 import type { Lab } from "../lab/lab.ts";
 import { until } from "../lab/until.ts";
 import { connected, kernelFlows, type Side, type Sides, start, startPair, statusOf } from "../netns/daemon-pair.ts";
-import { converged, makeFaultSides, notify } from "../netns/fault-pair.ts";
+import { converged, follows, makeFaultSides, notify } from "../netns/fault-pair.ts";
 import { Random } from "../sim/random.ts";
 import { Population } from "./population.ts";
 
@@ -23,6 +23,8 @@ export interface Load {
   readonly perSecond: number;
   /** The link has a key: both know that the other is a ctsync too. Else they speak as to a conntrackd. */
   readonly sealed: boolean;
+  /** Whether the backup's kernel follows the primary, or is told at a takeover. */
+  readonly apply: "live" | "commit";
 }
 
 export class World {
@@ -41,7 +43,7 @@ export class World {
     if (load.sealed) await succeed([CTSYNC, "keygen", keyFile]);
     const sides = await makeFaultSides(lab, {
       link: load.sealed ? { key_file: keyFile } : {},
-      sync: { purge_timeout_seconds: PURGE_SECONDS },
+      sync: { purge_timeout_seconds: PURGE_SECONDS, apply: load.apply },
       netlink: { buffer_bytes: BUFFER_BYTES, buffer_max_bytes: BUFFER_BYTES },
     });
     const world = new World(sides, await startPair(sides), random, load);
@@ -105,10 +107,11 @@ export class World {
     await connected(this.sides[i]);
   }
 
-  /** Waits until a backup's own kernel has forgotten what it had from its time as primary. */
-  forgets(i: 0 | 1): Promise<boolean> {
+  /** Waits until a backup's own kernel has forgotten what it had from its time as primary. One that follows has what the primary has. */
+  async forgets(i: 0 | 1): Promise<void> {
+    if (this.#load.apply === "live") return;
     const side = this.sides[i];
-    return until(
+    await until(
       () => kernelFlows(side).length === 0,
       EMPTY_DEADLINE_MS,
       `the kernel of ${side.namespace.name} forgets`,
@@ -129,10 +132,11 @@ export class World {
     if (said !== "equal") throw new Error(`after the takeover the kernel differs: ${said}`);
   }
 
-  /** The quiet moment: kernel = internal = the peer's external cache, and as many flows as we put there. */
+  /** The quiet moment: kernel = internal = the peer's external cache (= its kernel, if that follows), and as many flows as we put there. */
   async check(): Promise<void> {
     await Promise.all(this.sides.map(connected)); // One that was deaf may take its peer for silent a little longer.
     await converged(this.primarySide, this.backupSide);
+    if (this.#load.apply === "live") await follows(this.primarySide, this.backupSide);
     const found = kernelFlows(this.primarySide).length;
     if (found !== this.population.alive) throw new Error(`the kernel has ${found} flows of ${this.population.alive}`);
     for (const side of this.sides) {
