@@ -17,9 +17,6 @@ import { remainingSeconds } from "./remaining.ts";
 
 const PEERS_MAX = 8;
 
-const TOLD = 1;
-const ADOPTED = 2;
-
 export class ExternalCache {
   readonly #table: FlowTable;
   readonly #createdSeconds: Uint32Array;
@@ -29,8 +26,9 @@ export class ExternalCache {
   readonly #roundOf: Uint8Array;
   /** The round of each peer. After 255 it starts over: a flow of an old round may then pass for one of this. */
   readonly #rounds = new Uint8Array(PEERS_MAX);
-  /** What became of each slot since `beginTakeover`. */
-  readonly #since: Uint8Array;
+  /** 1: told of since `beginTakeover`, and adopted since then or an earlier one that has not ended. */
+  readonly #toldSince: Uint8Array;
+  readonly #adopted: Uint8Array;
   #takesOver = false;
   /** Times that a flow was told of since `beginTakeover`. */
   toldSince = 0;
@@ -54,34 +52,36 @@ export class ExternalCache {
     this.#updatedSeconds = new Uint32Array(flowsMax);
     this.#peerOf = new Uint8Array(flowsMax);
     this.#roundOf = new Uint8Array(flowsMax);
-    this.#since = new Uint8Array(flowsMax);
+    this.#toldSince = new Uint8Array(flowsMax);
+    this.#adopted = new Uint8Array(flowsMax);
   }
 
   /** What is here now will be committed. What peers tell of from here on may be something else, as two may be primary at once. */
   beginTakeover(): void {
     this.#takesOver = true;
-    for (let slot = 0; slot < this.slotsEnd; slot++) if (this.#since[slot] === TOLD) this.#since[slot] = 0;
+    this.#toldSince.fill(0);
     this.toldSince = 0;
   }
 
   endTakeover(): void {
     this.#takesOver = false;
-    this.#since.fill(0);
+    this.#toldSince.fill(0);
+    this.#adopted.fill(0);
   }
 
   /** Whether the flow in `slot` was told of since `beginTakeover`. */
   wasToldSince(slot: number): boolean {
-    return this.#since[slot] === TOLD;
+    return this.#toldSince[slot] === 1;
   }
 
   /** The flow in `slot` is this node's own now, and leaves as soon as its peer withdraws it, or is dead. */
   adopted(slot: number): void {
-    this.#since[slot] = ADOPTED;
+    this.#adopted[slot] = 1;
   }
 
   /** Whether the flow in `slot` was adopted, and not told of again before `endTakeover`. */
   wasAdopted(slot: number): boolean {
-    return this.#since[slot] === ADOPTED;
+    return this.#adopted[slot] === 1;
   }
 
   get count(): number {
@@ -158,7 +158,7 @@ export class ExternalCache {
   clear(): void {
     this.#queue?.clear();
     this.#table.clear();
-    this.#since.fill(0);
+    this.#adopted.fill(0);
     this.#counts.fill(0);
     for (const digest of this.#digests) digest?.clear();
   }
@@ -224,7 +224,8 @@ export class ExternalCache {
     this.toldSlot = slot;
     this.#updatedSeconds[slot] = nowMs / 1000;
     if (this.#takesOver) {
-      this.#since[slot] = TOLD;
+      this.#toldSince[slot] = 1;
+      this.#adopted[slot] = 0;
       this.toldSince++;
     }
     this.#peerOf[slot] = peer;
