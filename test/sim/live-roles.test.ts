@@ -3,7 +3,7 @@
  * both, in either order, or by the death of the primary. In the end both kernels are the primary's, and nothing that ended has
  * come back.
  */
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { findMissing } from "../../src/daemon/work/live.ts";
 import { Flow, PROTO, REPLY_PORTS, REPLY_SRC, STATUS } from "../../src/flow/flow.ts";
 import { EVENT_DESTROY } from "../../src/replica.ts";
@@ -13,6 +13,8 @@ import { Node } from "../replica-node.ts";
 import { flowDigest, idOf } from "./digest.ts";
 import { Kernel } from "./kernel.ts";
 import { Random } from "./random.ts";
+
+setDefaultTimeout(60_000);
 
 const SEEDS = 80;
 const only = process.env.CTSYNC_SEED;
