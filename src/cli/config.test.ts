@@ -31,7 +31,7 @@ test("config show writes a file that says the same in full", async () => {
   const path = directory.write("ctsync.toml", GOOD);
   const first = await ctsync("config", "show", "--config", path);
   expect([first.code, first.stderr]).toEqual([0, ""]);
-  expect(first.stdout).toContain('[sync]\nmode = "ftfw"\napply = "commit"\nflows_max = 1048576\n');
+  expect(first.stdout).toContain('[sync]\nmode = "ftfw"\napply = "live"\nflows_max = 1048576\n');
   expect(first.stdout).toContain("port = 3780\n");
   directory.write("ctsync.toml", first.stdout);
   expect(await ctsync("config", "show", "--config", path)).toEqual(first);

@@ -25,7 +25,8 @@ export default defineCommand({
   notify "/usr/local/sbin/ctsync notify"  in a vrrp_sync_group or vrrp_instance of keepalived.conf
   ctsync notify master                    the same, by hand
 
-master  commits the external cache to the kernel, empties it, rereads the kernel and sends all to the peer
+master  puts the last of the external cache into the kernel (all of it, with sync.apply = "commit"), reads the kernel,
+        and tells the peer of all that stands there
 backup  shortens the kernel's timers and asks the peer for everything
 fault   shortens the kernel's timers; so does stop
 

@@ -22,7 +22,7 @@ test("three settings suffice for a pair, the rest has defaults", () => {
   expect(good(SHORTEST)).toEqual({
     sync: {
       mode: "ftfw",
-      apply: "commit",
+      apply: "live",
       flowsMax: 1_048_576,
       resendQueue: 131_072,
       ackWindow: 300,

@@ -84,7 +84,7 @@ const pathOrNone = (none: string) =>
 const sync = v.pipe(
   table({
     mode: v.optional(v.picklist(["ftfw"], 'the one mode available is "ftfw"'), "ftfw"),
-    apply: v.optional(v.picklist(["live", "commit"], 'expected "live" or "commit"'), "commit"),
+    apply: v.optional(v.picklist(["live", "commit"], 'expected "live" or "commit"'), "live"),
     flows_max: wholeNumber(limits.FLOWS_MAX),
     resend_queue: wholeNumber(limits.RESEND_QUEUE_MESSAGES),
     ack_window: wholeNumber(limits.ACK_WINDOW_MESSAGES),

@@ -45,6 +45,7 @@ async function startCtsync(firewall: Firewall): Promise<Daemon> {
     interface: SYNC.interface,
     local: syncAddress,
     peer: peerSyncAddress,
+    sync: { apply: "live" }, // As it is where nothing is said.
   });
   return startDaemon(namespace, config);
 }
@@ -79,8 +80,14 @@ async function showBothCaches(timeline: Timeline, primary: Daemon, backup: Daemo
   const same = withoutAge(internal[0]) === withoutAge(external[0]);
   timeline.claim("FW2 has learnt it, the same in every word, into its external cache", external.length === 1 && same);
   timeline.show("FW2$ ctsync dump --external", external);
-  const untouched = (await kernelFlows(backup.namespace)).length === 0;
-  timeline.claim("FW2's kernel does not know it yet: it gets the flows at takeover", untouched);
+  const follows = await succeeds(timeline, () =>
+    until(
+      async () => (await kernelFlows(backup.namespace)).length === 1,
+      REPLICATION_DEADLINE_MS,
+      "the session is in FW2's kernel",
+    ),
+  );
+  timeline.claim("FW2's kernel has it too, before it is needed there", follows);
 }
 
 async function takeover(timeline: Timeline, stage: Stage, session: LineSession, backup: Daemon): Promise<void> {
@@ -92,7 +99,7 @@ async function takeover(timeline: Timeline, stage: Stage, session: LineSession, 
   await fw2.becomesPrimary();
   timeline.say("FW2 is MASTER: keepalived missed FW1's advertisements and moved the virtual addresses");
   const calledMs = await log.moment(/keepalived says master/);
-  const committedMs = await log.moment(/master: commit: committed [1-9]/);
+  const appliedMs = await log.moment(/master: apply: applied the last/);
   const inKernel = await kernelFlows(fw2.namespace);
   timeline.claim("keepalived calls ctsync, and the session's flow is in FW2's kernel", inKernel.length === 1);
   timeline.show("FW2: log of ctsync", log.lines);
@@ -101,10 +108,10 @@ async function takeover(timeline: Timeline, stage: Stage, session: LineSession, 
   const survived = await goesOn(timeline, session, deathMs);
   const gap = gapSince(session, deathMs);
   timeline.claim(`the session survives the death of its firewall, with a gap of ${gap}`, survived);
-  const [noticing, committing] = [calledMs - deathMs, committedMs - calledMs].map((ms) => ms.toFixed(0));
+  const [noticing, applying] = [calledMs - deathMs, appliedMs - calledMs].map((ms) => ms.toFixed(0));
   timeline.say(
-    `of the gap, keepalived took ${noticing} ms to notice the death and call ctsync, and ctsync ${committing} ms to commit; ` +
-      "the rest is TCP, which waits ever longer before it sends again",
+    `of the gap, keepalived took ${noticing} ms to notice the death and call ctsync, and ctsync ${applying} ms for what was ` +
+      "new; the rest is TCP, which waits ever longer before it sends again",
   );
   timeline.show("FW2$ ctsync dump --internal", await cachedFlow(timeline, backup, "internal"));
 }
@@ -131,7 +138,7 @@ async function failback(timeline: Timeline, stage: Stage, session: LineSession, 
   timeline.say("FW1 is MASTER");
   await fw2.becomesBackup();
   timeline.say("FW2 is BACKUP");
-  await logs.fw1.moment(/master: commit: committed [1-9]/);
+  await logs.fw1.moment(/master: adopt: [1-9]/);
   await logs.fw2.moment(/keepalived says backup/);
   timeline.show("FW1: log of ctsync", logs.fw1.lines);
   const inKernel = await kernelFlows(fw1.namespace);

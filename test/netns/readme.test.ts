@@ -130,7 +130,11 @@ test(
     };
     await hasBoth(first, "internal");
     await hasBoth(second, "external");
-    expect(await fw2.namespace.run(["conntrack", "-L", "-p", "tcp"])).toBe("");
+    const follows = async () => {
+      const standing = await fw2.namespace.run(["conntrack", "-L", "-f", "ipv4", "-p", "tcp"]);
+      return linesOf(standing).some((line) => line.includes(` dst=${B.ipv4} `) && / dport=7 /.test(line));
+    };
+    await until(follows, DEADLINE_MS, "the backup's kernel has the IPv4 session too");
 
     await fw1.die();
     await fw2.becomesPrimary(DEADLINE_MS);
