@@ -105,7 +105,7 @@ describe("an internal cache that is full", () => {
     talkFor(a, b, 2);
     expect(sessionOf(a).dirty).toBe("internal-full");
     expect(a.replica.kernelEntry(numbered(8), a.nowMs)).toBe("created");
-    a.replica.kernelRead();
+    a.replica.kernelRead(a.replica.ownership.reading);
     expect(sessionOf(a).dirty).toBe(null);
   });
 });

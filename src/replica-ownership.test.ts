@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { give, makeFlow } from "../test/make-flow.ts";
 import { extendedPair, Node, PEER, pair, talk } from "../test/replica-node.ts";
 import { Flow, HAS_MARK, MARK, portsWord } from "./flow/flow.ts";
-import { IPS_ASSURED } from "./flow/status.ts";
+import { IPS_ASSURED, IPS_DYING, IPS_HELPER, IPS_OFFLOAD } from "./flow/status.ts";
 import { EVENT_DESTROY, EVENT_NEW, EVENT_UPDATE } from "./replica.ts";
 
 const TUPLES = 5;
@@ -193,6 +193,88 @@ describe("a flow in both kernels", () => {
     a.replica.kernelEntry(marked(1), a.nowMs, true);
     talk(a, b, 1_100);
     expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([true, false, false, true]);
+  });
+
+  describe("of which the peer said only that it stands there, while events were lost here", () => {
+    /** Two whose roles nobody knows: A found the flow in its kernel, and B knows all that its own has. */
+    function found(): [Node, Node] {
+      const [b, a] = extendedPair(); // The epoch of A is the higher one.
+      b.replica.kernelRead(b.replica.ownership.reading);
+      a.replica.kernelEntry(marked(1), a.nowMs);
+      talk(a, b, 10);
+      expect([owns(a, 1), knows(b, 1)]).toEqual([true, true]);
+      return [a, b];
+    }
+    const dumped = ({ replica, nowMs }: Node, flow: Flow) => replica.kernelEntry(flow, nowMs);
+    const isTaken = (a: Node, b: Node): void => {
+      talk(a, b, 1_100);
+      expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([false, true, true, false]);
+      expect(markAt(a, 1)).toBe(0);
+    };
+
+    test("is ours if it has begun here since the whole table was read", () => {
+      const [a, b] = found();
+      expect(dumped(b, numbered(1))).toBe("created");
+      isTaken(a, b);
+    });
+
+    test("is ours if it ended here, as an event told, and stands here again", () => {
+      const [a, b] = found();
+      b.replica.ownership.kernelWritten();
+      expect(dumped(b, numbered(1))).toBe("peers");
+      b.replica.kernelRead(b.replica.ownership.reading);
+      b.event(EVENT_DESTROY, numbered(1));
+      expect(dumped(b, numbered(1))).toBe("created");
+      isTaken(a, b);
+    });
+
+    test("is ours if a dump shows it otherwise than the one before", () => {
+      const [a, b] = found();
+      b.replica.ownership.kernelWritten();
+      expect(dumped(b, numbered(1))).toBe("peers");
+      expect(dumped(b, numbered(1))).toBe("peers");
+      expect(b.replica.compareEntry(numbered(1, IPS_ASSURED))).toBe("missing");
+      expect(dumped(b, numbered(1, IPS_ASSURED))).toBe("created");
+      isTaken(a, b);
+    });
+
+    test("stays the peer's if nobody can say since when it stands here", () => {
+      const stays: readonly ((b: Node, begun: number) => void)[] = [
+        (b) => b.replica.ownership.kernelWritten(),
+        (b) => b.replica.flushInternal(),
+        (b, begun) => {
+          b.replica.ownership.kernelWritten();
+          b.replica.kernelRead(begun); // A reading that began before.
+        },
+      ];
+      for (const happens of stays) {
+        const [, b] = found();
+        happens(b, b.replica.ownership.reading);
+        expect(dumped(b, numbered(1))).toBe("peers");
+      }
+    });
+
+    test("stays the peer's if we have written it into our kernel, or the kernel itself changed it", () => {
+      const [, b] = found();
+      b.replica.ownership.kernelWritten();
+      expect(dumped(b, numbered(1))).toBe("peers");
+      b.replica.ownership.kernelWritten();
+      expect(dumped(b, marked(1))).toBe("peers");
+      for (const status of [IPS_DYING, IPS_OFFLOAD, IPS_HELPER])
+        expect(dumped(b, give(numbered(1, status), HAS_MARK, MARK, 42))).toBe("peers");
+      expect(dumped(b, marked(1))).toBe("peers");
+    });
+
+    test("stays the peer's where it did so before the peer let it go, and is weak then", () => {
+      const [a, b] = found();
+      b.replica.ownership.kernelWritten();
+      expect(dumped(b, numbered(1))).toBe("peers");
+      b.replica.kernelRead(b.replica.ownership.reading);
+      a.event(EVENT_DESTROY, marked(1));
+      talk(a, b, 10);
+      expect(dumped(b, numbered(1))).toBe("created");
+      expect(b.replica.ownership.claimOn(b.replica.internal.find(numbered(1)))).toBe(2);
+    });
   });
 
   test("that only stands in the kernel of a backup does not keep it from the primary", () => {

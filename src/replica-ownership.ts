@@ -17,6 +17,7 @@ import { DEAD } from "./cache/internal.ts";
 import { Flow, HAS, HAS_NAT } from "./flow/flow.ts";
 import { overlay } from "./flow/merge.ts";
 import type { Replica } from "./replica.ts";
+import { Standing } from "./replica-standing.ts";
 import type { Epoch, NodeRole, Session } from "./sync/session.ts";
 
 export const WEAK = 1;
@@ -36,8 +37,8 @@ export class Ownership {
   /** Claims by slot of the internal and of the external cache. */
   readonly #ours: Float64Array;
   readonly #theirs: Float64Array;
-  /** 1: what this slot of the external cache holds stands in our kernel too, as was seen there. */
-  readonly #stands: Uint8Array;
+  /** What our kernel shows of the external cache's flows. */
+  readonly #standing: Standing;
   readonly #scratch = new Flow();
   #clock = FIRST;
   #reign = 0;
@@ -49,12 +50,17 @@ export class Ownership {
     const slots = this.active ? replica.internal.flowsMax : 0;
     this.#ours = new Float64Array(slots);
     this.#theirs = new Float64Array(slots);
-    this.#stands = new Uint8Array(slots);
+    this.#standing = new Standing(slots);
     if (this.active) replica.external.onRemove = (slot) => this.#letGo(slot);
   }
 
-  /** keepalived made this node primary: what it claims from now on goes before whatever was heard. */
-  takesOver(): void {
+  /** keepalived's word: as primary, what this node claims from now on goes before whatever was heard. */
+  changes(before: NodeRole, role: NodeRole): void {
+    if (role === "master" && before !== "master") this.#takesOver();
+    if (this.#replica.live !== undefined) this.kernelWritten(); // The kernel begins or ceases to follow the peer.
+  }
+
+  #takesOver(): void {
     this.#reign = reignOf(this.#clock) + 1;
     this.#advance(this.#reign * REIGN);
   }
@@ -78,7 +84,7 @@ export class Ownership {
     const own = this.#replica.role; // Not said: our daemon started anew, and if the peer is not primary nobody else is.
     if ((own !== "master" && own !== "unknown") || role === "master" || role === "unknown") return;
     if (reign === 0 || reign < this.#reign) return;
-    this.takesOver();
+    this.#takesOver();
     this.wantsReading = true;
     this.wantsClaims = true;
   }
@@ -90,6 +96,8 @@ export class Ownership {
   /** A peer announced the flow, with this claim. */
   heard(flow: Flow, peer: number, claim: number): void {
     this.#advance(claim);
+    if (this.#yields) this.#standing.forget(); // What was yielded last found no room.
+    this.#yields = false;
     const { internal, counters } = this.#replica;
     if (internal.count === 0) return;
     const slot = internal.find(flow);
@@ -113,7 +121,7 @@ export class Ownership {
   /** What the peer announced lies in `slot` of the external cache now. */
   stored(slot: number, claim: number): void {
     this.#theirs[slot] = claim;
-    if (this.#yields) this.#stands[slot] = 1;
+    if (this.#yields) this.#standing.put(slot);
     this.#yields = false;
   }
 
@@ -127,7 +135,10 @@ export class Ownership {
     return this.#replica.role === "unknown" ? UNSAID : WEAK;
   }
 
-  /** Whether a flow of a dump is a peer's: the external cache has it, and we do not announce it. */
+  /**
+   * Whether a flow of a dump is a peer's: the external cache has it, we do not announce it, and it has not moved here since our
+   * kernel showed it last.
+   */
   isPeers(flow: Flow): boolean {
     const { internal, external } = this.#replica;
     const known = external.find(flow);
@@ -135,8 +146,51 @@ export class Ownership {
     if (this.#theirs[known] < this.#least) return false; // It only stands there, or has not moved there since we are primary.
     const own = internal.find(flow);
     if (own >= 0 && internal.lifeOf(own) !== DEAD) return false;
-    this.#stands[known] = 1;
-    return true;
+    return !this.#hasMoved(known, flow);
+  }
+
+  /** An entry of a dump is the peer's. */
+  foundPeers(entry: Flow): void {
+    const known = this.#replica.external.find(entry);
+    if (known < 0) return;
+    if (this.#follows) this.#standing.put(known);
+    else this.#standing.show(known, entry.words);
+  }
+
+  /** Whether it is of our own doing what stands in our kernel. */
+  get #follows(): boolean {
+    return this.#replica.live?.queue.active === true;
+  }
+
+  #hasMoved(known: number, { words }: Flow): boolean {
+    return !this.#follows && this.#standing.hasMoved(known, words);
+  }
+
+  /** Our kernel was, or is about to be, written to by ourselves: what stands there then has not moved. */
+  kernelWritten(): void {
+    this.#standing.wrote();
+  }
+
+  /** To be given to `kernelRead` at the end of a reading of the whole table that begins now. */
+  get reading(): number {
+    return this.#standing.generation;
+  }
+
+  kernelRead(reading: number): void {
+    if (!this.#follows) this.#standing.wasRead(reading);
+  }
+
+  /** An event told that the flow has ended in our kernel. */
+  left(flow: Flow): void {
+    if (this.active && this.#reigns) this.#replica.endedFlows.note(flow.words);
+    if (this.#standing.count === 0) return;
+    const known = this.#replica.external.find(flow);
+    if (known >= 0) this.#standing.leave(known);
+  }
+
+  /** A flow of our kernel found no room in the internal cache. */
+  overlooked(): void {
+    this.#standing.forget();
   }
 
   /** The kernel saw the flow in `slot` move; it was not ours before if `isNews`. `isWhole`: the event says all there is. */
@@ -144,10 +198,7 @@ export class Ownership {
     if (!isNews && this.#ours[slot] >= FIRST) return;
     const { external, counters } = this.#replica;
     const known = external.count === 0 ? -1 : external.find(event);
-    if (this.active) {
-      if (known >= 0) this.#advance(this.#theirs[known] + 1);
-      this.#ours[slot] = this.#clock;
-    }
+    if (this.active) this.#claim(slot, known);
     if (!isNews || isWhole) return;
     // An update says only what changed. Until the kernel has been read, the rest is what the peer told, unless we put it there.
     counters.cache.halfKnown++;
@@ -155,10 +206,21 @@ export class Ownership {
     if (known < 0 ? this.active : !this.#replica.live?.queue.isSettled(known)) this.wantsReading = true;
   }
 
+  /** It moved here after all that was heard of it: it is ours. */
+  #claim(slot: number, known: number): void {
+    if (known >= 0) {
+      this.#advance(this.#theirs[known] + 1);
+      this.#standing.leave(known);
+    }
+    this.#ours[slot] = this.#clock;
+  }
+
   /** An entry of a dump lies in `slot` now. `claims`: this node has taken over. */
-  found(slot: number, isNews: boolean, claims: boolean): void {
+  found(slot: number, entry: Flow, isNews: boolean, claims: boolean): void {
     const before = this.#ours[slot];
-    if (claims || (isNews && this.#reigns)) this.#ours[slot] = this.#clock;
+    const known = isNews && !claims ? this.#replica.external.find(entry) : -1;
+    if (isNews && !claims && this.#hasMoved(known, entry)) this.#claim(slot, known);
+    else if (claims || (isNews && this.#reigns)) this.#ours[slot] = this.#clock;
     else if (isNews) this.#ours[slot] = this.#least;
     if (claims && this.#ours[slot] !== before) for (const session of this.#sessions) session.changed(slot);
   }
@@ -174,8 +236,9 @@ export class Ownership {
 
   /** The flow in `slot` leaves the external cache: if it stands in our kernel, and nobody else announces it, it is ours. */
   #letGo(slot: number): void {
-    if (this.#stands[slot] === 0) return;
-    this.#stands[slot] = 0;
+    if (!this.#standing.stands(slot)) return;
+    this.#standing.leave(slot);
+    this.#standing.forget();
     const { live } = this.#replica;
     if (live?.queue.active && !live.inDoubt) return; // It leaves our kernel too.
     this.wantsReading = true;
@@ -183,12 +246,13 @@ export class Ownership {
 
   /** What lies in `slot` of the external cache has become ours, in all its parts. */
   adopted(slot: number): void {
-    this.#stands[slot] = 0;
+    this.#standing.leave(slot);
   }
 
-  /** The external cache was emptied. */
-  flushed(): void {
-    this.#stands.fill(0);
+  /** One of the caches was emptied. */
+  flushed(cache: "internal" | "external"): void {
+    if (cache === "external") this.#standing.clear();
+    else this.#standing.forget();
   }
 
   #advance(clock: number): void {

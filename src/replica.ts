@@ -129,7 +129,7 @@ export class Replica {
   }
 
   set role(role: NodeRole) {
-    if (role === "master" && this.#role !== "master") this.ownership.takesOver();
+    this.ownership.changes(this.#role, role);
     this.#role = role;
   }
 
@@ -137,9 +137,9 @@ export class Replica {
   kernelEvent(kind: number, flow: Flow, nowMs: number): void {
     this.recentEvents.note(flow.words);
     if (kind === EVENT_DESTROY) {
-      if (this.ownership.active && this.#role === "master") this.endedFlows.note(flow.words);
       const slot = this.internal.find(flow);
       if (slot >= 0) this.ended(slot);
+      this.ownership.left(flow);
       this.live?.ended(flow, nowMs);
       return;
     }
@@ -161,6 +161,7 @@ export class Replica {
   kernelEntry(flow: Flow, nowMs: number, claims = false): Entry {
     if (this.#ignored(flow)) return "ignored";
     if (!claims && this.#isPeers(flow)) {
+      if (this.ownership.active) this.ownership.foundPeers(flow);
       this.live?.foundPeers(flow, nowMs);
       return "peers";
     }
@@ -169,7 +170,7 @@ export class Replica {
     if (slot < 0) return "full";
     const created = this.internal.count > count;
     const released = this.live?.stored(slot, flow, created && this.internal.deadCount === deadCount, claims);
-    if (this.ownership.active) this.ownership.found(slot, created, claims);
+    if (this.ownership.active) this.ownership.found(slot, flow, created, claims);
     if (!this.internal.changed && !released) return "known";
     if (!this.internal.isHeld(slot)) this.#changed(slot);
     return created ? "created" : "updated";
@@ -181,12 +182,12 @@ export class Replica {
 
   /** What an entry of our kernel is to the internal cache; the timer does not count. A peer's flow is ignored. Changes nothing. */
   compareEntry(flow: Flow): "ignored" | Comparison {
-    const ignored = this.#filter.ignores(flow.words) || this.#isPeers(flow);
-    return ignored ? "ignored" : this.internal.compare(flow);
+    return this.#filter.ignores(flow.words) || this.#isPeers(flow) ? "ignored" : this.internal.compare(flow);
   }
 
-  /** The whole of our kernel's table was read, and each of its flows found room. */
-  kernelRead(): void {
+  /** Our kernel's whole table was read, and each flow found room. `reading`: what `ownership.reading` was when it began. */
+  kernelRead(reading: number): void {
+    this.ownership.kernelRead(reading);
     for (const { dirt } of this.sessions) dirt.settle("internal-full");
   }
 
@@ -240,8 +241,7 @@ export class Replica {
     for (let peer = 0; peer < this.sessions.length; peer++) {
       const session = this.sessions[peer];
       session.tick(nowMs);
-      const { requests, requestsAnswered } = session;
-      this.counters.cache.externalStale += this.#stale[peer].tick(requests, requestsAnswered, nowMs);
+      this.counters.cache.externalStale += this.#stale[peer].tick(session.requests, session.requestsAnswered, nowMs);
       this.#repairs[peer].tick(hasRoom, nowMs);
       this.hosts[peer]?.tick(nowMs);
     }
@@ -266,6 +266,7 @@ export class Replica {
     for (const session of this.sessions) session.retain(() => false);
     for (const host of this.hosts) host?.flushed();
     this.internal.clear();
+    this.ownership.flushed("internal");
     this.expectations.internal.clear();
     return flows;
   }
@@ -274,7 +275,7 @@ export class Replica {
     const flows = this.external.count;
     this.external.clear();
     this.expectations.external.clear();
-    this.ownership.flushed();
+    this.ownership.flushed("external");
     return flows;
   }
 
@@ -296,6 +297,7 @@ export class Replica {
     }
     if (slot < 0) {
       this.counters.cache.internalFull++;
+      this.ownership.overlooked();
       for (const { dirt } of this.sessions) dirt.mark("internal-full", nowMs);
     }
     return slot;
@@ -332,8 +334,8 @@ export class Replica {
     let expectation: Expectation | undefined;
     let decoded: Decoded = "ok";
     const claim = type < CT_DESTROY && extended ? claimOf(view, at, bytes) : 0;
-    const named = claim === 0 ? bytes : bytes - CLAIM_BYTES;
-    if (type <= CT_DESTROY) decoded = decodeFlow(view, at, named, this.#received, extended);
+    if (type <= CT_DESTROY)
+      decoded = decodeFlow(view, at, claim === 0 ? bytes : bytes - CLAIM_BYTES, this.#received, extended);
     else if (type <= EXP_DESTROY) {
       const read = decodeExpectation(view, at, bytes, extended);
       if (typeof read === "string") decoded = read;
@@ -359,14 +361,13 @@ export class Replica {
   #extension(session: Session, port: ExtensionPort, view: DataView, at: number, bytes: number, nowMs: number): void {
     const wire = this.counters.wire;
     const seq = headerSeq(view, at);
-    const message = this.#heard;
-    const decoded = decodeExtension(view, at, bytes, message);
+    const decoded = decodeExtension(view, at, bytes, this.#heard);
     if (decoded === "badPayload") {
       wire.badPayload++;
       session.unreadable(seq, nowMs);
       return;
     }
-    const verdict = port.receive(decoded === "ok" ? message : null, headerFlags(view, at), seq, nowMs);
+    const verdict = port.receive(decoded === "ok" ? this.#heard : null, headerFlags(view, at), seq, nowMs);
     if (verdict !== "deliver") wire[verdict]++;
     else if (decoded === "ok") wire.extensionsReceived++;
     else wire.extensionsUnknown++;

@@ -38,7 +38,7 @@ import {
   VTAG_ORIG,
   VTAG_REPLY,
 } from "./flow.ts";
-import { IPS_DST_NAT_DONE, IPS_SRC_NAT_DONE } from "./status.ts";
+import { IPS_DST_NAT_DONE, IPS_HELPER, IPS_SRC_NAT_DONE } from "./status.ts";
 
 const SEED = 0x63747379;
 const WITHOUT_ZONE = 0x0fff0000;
@@ -85,6 +85,18 @@ export function contentDigest(words: Uint32Array, key: number): number {
   if ((status & (IPS_SRC_NAT_DONE | IPS_DST_NAT_DONE)) !== 0) hash = mixReply(hash, words, status, wirePorts(l4proto));
   if ((has & HAS_RARE) !== 0) hash = mixRare(hash, words);
   return finish(hash) || 1;
+}
+
+/**
+ * Hash of what packets change in an entry of one and the same kernel; 2 at least. Timer and window scales are left out, and the
+ * helper, which goes with its module.
+ */
+export function entryDigest(words: Uint32Array): number {
+  let hash = mix(mix(SEED, words[STATUS] & ~IPS_HELPER), words[MARK]);
+  hash = mix(hash, words[INFO] & 0xff);
+  for (let i = REPLY_SRC; i <= REPLY_PORTS; i++) hash = mix(hash, words[i]);
+  hash = mixPart(hash, words, VTAG_ORIG, HELPER);
+  return (finish(mixPart(hash, words, SEQADJ, SYNPROXY + 3)) | 2) >>> 0;
 }
 
 function mixReply(hash: number, words: Uint32Array, status: number, ports: boolean): number {

@@ -10,6 +10,8 @@ export const IPS_SRC_NAT = 0x10;
 export const IPS_DST_NAT = 0x20;
 export const IPS_SRC_NAT_DONE = 0x80;
 export const IPS_DST_NAT_DONE = 0x100;
+export const IPS_DYING = 0x200;
+export const IPS_HELPER = 0x2000;
 export const IPS_OFFLOAD = 0x4000;
 export const IPS_HW_OFFLOAD = 0x8000;
 

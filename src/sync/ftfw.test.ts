@@ -85,6 +85,16 @@ describe("the handshake", () => {
     expect([side.session.bulkDone, side.session.requestDone]).toEqual([true, true]);
   });
 
+  test("beyond conntrackd: also one that begins its new life before it has ever answered our greeting", () => {
+    const side = new Side(100);
+    side.says(1_000);
+    side.hears("500 ALIVE", "501 flow 7"); // It has known our last life, and not heard of this one.
+    side.hears("9000 ALIVE HELLO");
+    expect([side.session.counters.peerRestarts, side.session.requests]).toEqual([1, 1]);
+    side.hears("9001 ALIVE HELLO HELLO_BACK");
+    expect(side.says().filter((message) => message.includes("RESYNC"))).toHaveLength(1);
+  });
+
   test("every HELLO empties the resend queue; beyond conntrackd, what was in it goes out again", () => {
     const side = connected();
     side.session.changed(1);

@@ -278,7 +278,7 @@ export class Ftfw implements Session {
 
   #hearHello(): void {
     this.#oweHelloBack = true;
-    if (!this.#peerGreets && this.#hello === "done") this.#newLife(true);
+    if (!this.#peerGreets) this.#newLife(true);
     else this.#sender.startOver();
     this.#peerGreets = true;
   }

@@ -7,6 +7,12 @@ const FTFW = "sync/ftfw.ts";
 const INTERNAL = "cache/internal.ts";
 const EXTERNAL = "cache/external.ts";
 
+/** Two rules that make up for each other. */
+const WHOSE_BY_DUMP = `    if (this.#theirs[known] < this.#least) return false; // It only stands there, or has not moved there since we are primary.
+    const own = internal.find(flow);
+    if (own >= 0 && internal.lifeOf(own) !== DEAD) return false;
+    return !this.#hasMoved(known, flow);`;
+
 export const MUTANTS: readonly Mutant[] = [
   // The receiving half.
   {
@@ -317,6 +323,15 @@ export const MUTANTS: readonly Mutant[] = [
     seeds: [18, 21],
     breaks: ["converges", "newer-stays"],
   },
+  {
+    fault: "a peer that lives anew before it has answered our greeting is not asked for what it has now",
+    file: "sync/ftfw.ts",
+    text: "    if (!this.#peerGreets) this.#newLife(true);",
+    becomes: '    if (!this.#peerGreets && this.#hello === "done") this.#newLife(true);',
+    worlds: { nodes: 2, kind: "checked" },
+    seeds: [377],
+    breaks: ["converges"],
+  },
   // The handshake of a sealed link.
   {
     fault: "a session that is established stays so, whatever life the peer begins",
@@ -393,10 +408,13 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ["converges", "proven"],
   },
   {
-    fault: "what a backup only holds keeps a flow from the primary",
+    fault: "what a backup only holds keeps a flow from the primary, whatever a dump shows",
     file: "replica-ownership.ts",
-    text: "    if (this.#theirs[known] < this.#least) return false;",
-    becomes: "    if (known < 0) return false;",
+    text: WHOSE_BY_DUMP,
+    becomes: WHOSE_BY_DUMP.replace("this.#theirs[known] < this.#least", "known < 0").replace(
+      "!this.#hasMoved(known, flow)",
+      "true",
+    ),
     worlds: { nodes: 2, kind: "sealed", backupsHaveTraffic: false, settings: { isExtended: true } },
     seeds: [27, 111],
     breaks: ["converges", "proven"],
@@ -408,6 +426,24 @@ export const MUTANTS: readonly Mutant[] = [
     becomes: "return;\n",
     worlds: { nodes: 2, kind: "sealed", settings: { isExtended: true } },
     seeds: [5, 55],
+    breaks: ["converges"],
+  },
+  {
+    fault: "a flow that began while events were lost is as weak as one that only stands there",
+    file: "replica-standing.ts",
+    text: "    if (seen === 0) return this.#isKnown;",
+    becomes: "    if (seen === 0) return false;",
+    worlds: { nodes: 2, kind: "sealed", settings: { isExtended: true } },
+    seeds: [58],
+    breaks: ["converges"],
+  },
+  {
+    fault: "what stood in our kernel when the peer let it go counts as begun here since",
+    file: "replica-ownership.ts",
+    text: "    this.#standing.forget();\n    const { live }",
+    becomes: "    const { live }",
+    worlds: { nodes: 2, kind: "sealed", settings: { isExtended: true } },
+    seeds: [10, 20],
     breaks: ["converges"],
   },
 ];

@@ -322,6 +322,7 @@ export class Node implements Keys {
     const { internal } = replica;
     const { flows } = this.kernel;
     const { internalFull } = replica.counters.cache;
+    const { reading } = replica.ownership;
     const age = replica.recentEvents.read();
     internal.beginPass();
     const ids = [...flows.keys()];
@@ -344,7 +345,7 @@ export class Node implements Keys {
       left = FLOWS_PER_SLICE;
     }
     age.close();
-    if (replica.counters.cache.internalFull === internalFull) replica.kernelRead();
+    if (replica.counters.cache.internalFull === internalFull) replica.kernelRead(reading);
     for (let slot = internal.nextUnseen(0); slot >= 0; slot = internal.nextUnseen(slot + 1)) {
       internal.read(slot, this.#flow, this.#clock.nowMs);
       if (!flows.has(idOf(this.#flow.words))) replica.ended(slot);
@@ -371,6 +372,7 @@ export class Node implements Keys {
 
   *#takeOver(done: () => void): Generator<undefined, void> {
     const replica = this.replica as Replica;
+    replica.ownership.kernelWritten();
     const plan = new this.#code.CommitPlan(replica.external);
     const flow = new Flow();
     for (let left = FLOWS_PER_SLICE; plan.next(flow, this.#clock.nowMs) >= 0; left--) {
@@ -379,6 +381,7 @@ export class Node implements Keys {
       yield undefined;
       left = FLOWS_PER_SLICE;
     }
+    replica.ownership.kernelWritten();
     replica.flushExternal();
     this.flushedMs = this.#clock.nowMs;
     this.#reads++;

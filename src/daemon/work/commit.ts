@@ -39,6 +39,7 @@ export function* commit(node: Node, missingOnly = false): Job<CommitReport> {
   const run = new CommitRun(node, missingOnly ? node.replica.endedFlows : undefined);
   const total = node.replica.external.count;
   const many = total >= MANY_FLOWS;
+  node.replica.ownership.kernelWritten();
   node.flight.note("commit-begin", "", { a: total });
   if (many) node.events.hearNew(false);
   try {
@@ -51,6 +52,7 @@ export function* commit(node: Node, missingOnly = false): Job<CommitReport> {
     }
   } finally {
     if (many) node.events.hearNew(true);
+    node.replica.ownership.kernelWritten();
   }
   const expectations = yield* commitExpectations(node.replica.expectations.external, node.expectationCommit);
   const report = run.report(expectations);

@@ -58,10 +58,11 @@ class Reread {
   *run(): Job<ResyncReport> {
     const { replica, config } = this.#node;
     const { internalFull } = replica.counters.cache;
+    const { reading } = replica.ownership;
     replica.internal.beginPass();
     const read = yield* this.#readTable();
     if (!read.ok) return refuse({ error: read.error });
-    if (replica.counters.cache.internalFull === internalFull) replica.kernelRead();
+    if (replica.counters.cache.internalFull === internalFull) replica.kernelRead(reading);
     const unseen = yield* this.#askForUnseen();
     if (!unseen.ok) return refuse({ error: unseen.error });
     if (config.sync.expectations) {

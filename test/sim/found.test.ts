@@ -1,0 +1,27 @@
+/** Stories that ended badly once, by their seeds. Each says what went wrong: a seed alone says nothing to anybody. */
+import { describe, expect, test } from "bun:test";
+import { loadCode, ROOT } from "./code.ts";
+import { runSeed } from "./scenario.ts";
+import type { Fixed } from "./world.ts";
+
+const code = await loadCode(ROOT);
+const EXTENDED_PAIR: Fixed = { nodes: 2, kind: "sealed", settings: { isExtended: true } };
+
+const FOUND: readonly (readonly [what: string, seed: number, worlds: Fixed])[] = [
+  [
+    "both daemons were restarted, roles unsaid; what a former primary found in its kernel kept a flow from the new one whose beginning no event told",
+    58,
+    EXTENDED_PAIR,
+  ],
+  [
+    "a peer was restarted before it had answered the greeting of a node that does not ask at its start: flows that ended meanwhile stayed",
+    377,
+    { nodes: 2, kind: "checked" },
+  ],
+];
+
+describe("what went wrong once, and does not", () => {
+  test.each(FOUND)("%s: seed %d", (_, seed, worlds) => {
+    expect(runSeed(seed, code, worlds).convergedMs).toBeLessThan(30_000);
+  });
+});
