@@ -177,6 +177,36 @@ describe("a flow in both kernels", () => {
     expect(a.replica.ownership.reign).toBe(reign);
   });
 
+  /** B took over while A did not hear of it, and its daemon was started anew; A, of higher epoch, learns from keepalived that it is backup. */
+  function takenInSilence(): [Node, Node] {
+    const [b, a] = extendedPair();
+    a.event(EVENT_NEW, marked(1));
+    b.replica.kernelEntry(numbered(1), b.nowMs);
+    talk(a, b, 10);
+    return [a, b];
+  }
+
+  test("is the present primary's, though its daemon was started anew and the former one never heard of its reign", () => {
+    const [a, b] = takenInSilence();
+    expect([owns(a, 1), owns(b, 1)]).toEqual([true, false]);
+    a.replica.role = "backup";
+    talk(a, b, 10);
+    expect([b.replica.ownership.wantsClaims, b.replica.ownership.reign]).toEqual([true, 1]);
+    b.replica.kernelEntry(numbered(1), b.nowMs, true);
+    for (let i = 0; i < 3; i++) talk(a, b, 1_000);
+    expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([false, true, true, false]);
+    expect([b.replica.ownership.reign, a.replica.ownership.reign]).toEqual([1, 0]);
+  });
+
+  test("stays with the peer where the peer is primary, or has not said what it is", () => {
+    for (const role of ["master", "unknown"] as const) {
+      const [a, b] = takenInSilence();
+      a.replica.role = role;
+      for (let i = 0; i < 3; i++) talk(a, b, 1_000);
+      expect([owns(a, 1), owns(b, 1), b.replica.ownership.wantsClaims]).toEqual([true, false, false]);
+    }
+  });
+
   test("is the true primary's again once the other one is backup again", () => {
     const [a, b] = extendedPair();
     a.replica.role = "master";

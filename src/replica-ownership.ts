@@ -42,6 +42,8 @@ export class Ownership {
   readonly #scratch = new Flow();
   #clock = FIRST;
   #reign = 0;
+  /** A peer took a flow from us that we had found in our kernel when our role was not said. */
+  #isBeaten = false;
 
   constructor(replica: Replica, sessions: readonly Session[]) {
     this.active = sessions.some(({ extended }) => extended);
@@ -77,13 +79,18 @@ export class Ownership {
   /**
    * The clock of a peer, the last reign that it began, and its role. If we had not heard of that reign when ours began, and the
    * peer is primary no more, ours is the later one all the same: it begins once more, and all that stands in our kernel is claimed
-   * again.
+   * again. So it is where our role is not said, as our daemon started anew, nobody else is primary, and such a peer took from us
+   * what we had found in our kernel: it has not heard of the reign that our last life began.
    */
   heardClock(clock: number, reign: number, role: NodeRole): void {
     this.#advance(clock);
-    const own = this.#replica.role; // Not said: our daemon started anew, and if the peer is not primary nobody else is.
+    const own = this.#replica.role;
     if ((own !== "master" && own !== "unknown") || role === "master" || role === "unknown") return;
-    if (reign === 0 || reign < this.#reign) return;
+    if (own === "unknown" && !this.#sessions.every(({ peerRole }) => peerRole !== "master" && peerRole !== "unknown"))
+      return;
+    const isNews = reign > 0 && reign >= this.#reign;
+    if (!isNews && !(own === "unknown" && this.#isBeaten)) return;
+    this.#isBeaten = false;
     this.#takesOver();
     this.wantsReading = true;
     this.wantsClaims = true;
@@ -113,6 +120,7 @@ export class Ownership {
     // Nobody knows yet whose epoch is higher, so both may yield.
     if (claim === this.#ours[slot] && session.peerEpoch === null) this.wantsReading = true;
     counters.cache.yielded++;
+    if (this.#ours[slot] === UNSAID && claim >= FIRST) this.#isBeaten = true;
     this.#yields = true;
     this.#replica.ended(slot);
   }

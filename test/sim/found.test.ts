@@ -14,6 +14,11 @@ const FOUND: readonly (readonly [what: string, seed: number, worlds: Fixed])[] =
     EXTENDED_PAIR,
   ],
   [
+    "the present primary was restarted, and its peer, backup now, had never heard that it took over: what the peer repeated kept its flows from it",
+    1_427,
+    EXTENDED_PAIR,
+  ],
+  [
     "a peer was restarted before it had answered the greeting of a node that does not ask at its start: flows that ended meanwhile stayed",
     377,
     { nodes: 2, kind: "checked" },
