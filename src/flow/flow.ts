@@ -129,8 +129,9 @@ export class Flow {
   }
 }
 
+/** Zone 0 is no zone, whatever the direction: to the kernel, which never names it, that is one flow and not three. */
 export const protoWord = (family: number, l4proto: number, zone: number, zoneDirection: number): number =>
-  ((zoneDirection << 28) | (family << 24) | (l4proto << 16) | zone) >>> 0;
+  (((zone === 0 ? ZONE_BOTH : zoneDirection) << 28) | (family << 24) | (l4proto << 16) | zone) >>> 0;
 export const familyOf = (proto: number): number => (proto >>> 24) & 0xf;
 export const l4protoOf = (proto: number): number => (proto >>> 16) & 0xff;
 

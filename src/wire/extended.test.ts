@@ -54,6 +54,15 @@ function withAttribute(message: Bytes, id: number, payload: readonly number[], f
 }
 
 describe("a flow", () => {
+  test("in zone 0 of one direction is the one in no zone: the kernel knows one alone", () => {
+    const plain = makeFlow();
+    for (const id of [67, 68]) {
+      const flow = decoded(withAttribute(messageOf(plain), id, [0, 0], false));
+      expect(flow.words.slice(0, f.KEY_WORDS)).toEqual(plain.words.slice(0, f.KEY_WORDS));
+      expect(decoded(withAttribute(messageOf(plain), id, [0, 7], false)).zoneDirection).not.toBe(f.ZONE_BOTH);
+    }
+  });
+
   test("is decoded as it was encoded, whatever the kernel knows of it", () => {
     fc.assert(
       fc.property(anyFlow, (sent) => {
