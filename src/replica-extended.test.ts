@@ -5,6 +5,7 @@ import { type Bytes, viewOf } from "../test/outbound.ts";
 import { extendedPair, Node, PEER, pair, talk } from "../test/replica-node.ts";
 import { portsWord } from "./flow/flow.ts";
 import { EVENT_NEW } from "./replica.ts";
+import { CLAIM_BYTES, claimOf } from "./wire/claim.ts";
 import { CAPABILITY_DIGESTS, CAPABILITY_OWNERSHIP, EXT, ExtensionMessage, encodeExtension } from "./wire/extension.ts";
 import { frameLength, headerType } from "./wire/header.ts";
 
@@ -129,6 +130,20 @@ describe("towards an extended peer", () => {
     viewOf(datagram).setUint8(extensionIn(datagram) + 8, 99);
     b.hears(datagram);
     expect(b.replica.counters.wire.extensionsUnknown).toBe(1);
+    talk(a, b, 1_000);
+    expect(sessionOf(b).counters.lost).toBe(0);
+  });
+
+  test("a flow with a claim that no clock can pass is refused, and its number used up", () => {
+    const [a, b] = extendedPair();
+    a.event(EVENT_NEW, numbered(1));
+    const [datagram] = a.says(1);
+    const claimAt = datagram.length - CLAIM_BYTES + 4;
+    expect(claimOf(viewOf(datagram), 0, datagram.length)).toBe(3);
+    viewOf(datagram).setUint32(claimAt, 2 ** 21);
+    b.hears(datagram);
+    expect([b.replica.counters.wire.badPayload, b.externalKeys()]).toEqual([1, []]);
+    expect(b.replica.ownership.clock).toBe(3);
     talk(a, b, 1_000);
     expect(sessionOf(b).counters.lost).toBe(0);
   });

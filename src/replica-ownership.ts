@@ -19,12 +19,12 @@ import { overlay } from "./flow/merge.ts";
 import type { Replica } from "./replica.ts";
 import { Standing } from "./replica-standing.ts";
 import type { Epoch, NodeRole, Session } from "./sync/session.ts";
+import { CLAIM_MAX } from "./wire/claim.ts";
 
 export const WEAK = 1;
 const UNSAID = 2;
 const FIRST = 3;
 const REIGN = 2 ** 32;
-const LAST = Number.MAX_SAFE_INTEGER;
 
 export class Ownership {
   /** There are peers that know the rule. */
@@ -264,7 +264,7 @@ export class Ownership {
   }
 
   #advance(clock: number): void {
-    if (clock > this.#clock) this.#clock = Math.min(clock, LAST);
+    if (clock > this.#clock) this.#clock = Math.min(clock, CLAIM_MAX);
   }
 }
 

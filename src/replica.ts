@@ -28,7 +28,7 @@ import { PeerHost } from "./replica-peer.ts";
 import { Repair } from "./replica-repair.ts";
 import { NO_PROOF, type Proof } from "./sync/proof.ts";
 import type { ExtensionPort, NodeRole, Session, SlotOwner } from "./sync/session.ts";
-import { CLAIM_BYTES, claimOf } from "./wire/claim.ts";
+import { CLAIM_BYTES, CLAIM_MAX, claimOf } from "./wire/claim.ts";
 import { type Decoded, decodeFlow } from "./wire/decode.ts";
 import { decodeExpectation } from "./wire/expectation.ts";
 import { decodeExtension, EXT, ExtensionMessage } from "./wire/extension.ts";
@@ -334,7 +334,8 @@ export class Replica {
     let expectation: Expectation | undefined;
     let decoded: Decoded = "ok";
     const claim = type < CT_DESTROY && extended ? claimOf(view, at, bytes) : 0;
-    if (type <= CT_DESTROY)
+    if (claim > CLAIM_MAX) decoded = "badPayload";
+    else if (type <= CT_DESTROY)
       decoded = decodeFlow(view, at, claim === 0 ? bytes : bytes - CLAIM_BYTES, this.#received, extended);
     else if (type <= EXP_DESTROY) {
       const read = decodeExpectation(view, at, bytes, extended);

@@ -7,6 +7,8 @@ import { HEADER_BYTES } from "./header.ts";
 import { putAttributeHeader } from "./put.ts";
 
 const ATTR_EXT_CLAIM = 96;
+/** No claim is higher: claims are compared as they are, and one that is higher than all others could never be taken back. */
+export const CLAIM_MAX = Number.MAX_SAFE_INTEGER;
 export const CLAIM_BYTES = 12;
 /** The longest message about a flow, with its claim. */
 export const LONGEST_MESSAGE_BYTES = EXTENDED_MESSAGE_MAX_BYTES + CLAIM_BYTES;
