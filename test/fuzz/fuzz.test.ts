@@ -4,6 +4,7 @@ import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { commandLineTarget } from "./command-line.ts";
 import { ctnetlinkTarget } from "./ctnetlink.ts";
 import { datagramTarget } from "./datagram.ts";
+import { sealedTarget } from "./sealed.ts";
 import { type Failure, holds, minimise, play, type Step, type Target } from "./target.ts";
 import { tomlTarget } from "./toml.ts";
 
@@ -43,6 +44,28 @@ describe.each([
       /late/,
       /flowsReceived/,
       /control10/,
+    ],
+  ],
+  [
+    sealedTarget,
+    30_000,
+    [
+      ...["clear", "malformed", "wrongKey", "oldSession", "replayed", "forged", "greetings", "taken"].map(
+        (outcome) => new RegExp(`^forged .* ${outcome}$`),
+      ),
+      ...["magic", "kind", "length", "key", "session", "counter", "body", "tag", "cut", "lengthened"].map(
+        (change) => new RegExp(`^forged ${change} `),
+      ),
+      ...[1, 2, 3, 4, 5, 6, 7, 8].map((subtype) => new RegExp(`^extension ${subtype} `)),
+      /extensionsReceived15/,
+      /extensionsUnknown15/,
+      /badPayload15/,
+      /badPayload[012]/,
+      /incomplete[012]/,
+      /late/,
+      /flowsReceived/,
+      /expectationsReceived/,
+      /rekey 3/,
     ],
   ],
   [

@@ -7,12 +7,13 @@ import { commandLineTarget } from "./command-line.ts";
 import { ControlTarget } from "./control.ts";
 import { ctnetlinkTarget } from "./ctnetlink.ts";
 import { datagramTarget } from "./datagram.ts";
+import { sealedTarget } from "./sealed.ts";
 import { Failure, minimise, play, type Target } from "./target.ts";
 import { tomlTarget } from "./toml.ts";
 
 const USAGE = `npm run fuzz [-- OPTIONS]: changed copies of real input, until something gives way
 
-  --only NAME      datagram, ctnetlink, toml, command-line or control; several with commas; all of them unless told
+  --only NAME      datagram, sealed, ctnetlink, toml, command-line or control; several with commas; all of them unless told
   --seed N         seed of the first episode; each later one has the next number. By chance unless told
   --episodes N     ends after so many episodes of each
   --seconds N      ends after so many seconds
@@ -24,6 +25,7 @@ const STEPS_SHOWN = 40;
 
 const targets: readonly Target[] = [
   datagramTarget,
+  sealedTarget,
   ctnetlinkTarget,
   tomlTarget,
   commandLineTarget,

@@ -18,7 +18,7 @@ import {
 } from "../../src/wire/header.ts";
 import { readMessages, recordingNames } from "../golden/recording.ts";
 import type { Random } from "../sim/random.ts";
-import { attributeBytes, concatenate, parseAttributes } from "./attribute-tree.ts";
+import { type Attribute, attributeBytes, concatenate, parseAttributes } from "./attribute-tree.ts";
 import { kernelMessages } from "./kernel-corpus.ts";
 import { mutateAttributes, mutateBytes, pick } from "./mutate.ts";
 
@@ -60,27 +60,37 @@ function encoded(): Message[] {
   });
 }
 
-const wireMessages: readonly Message[] = [...recorded(), ...probes(), ...encoded()];
+export const wireMessages: readonly Message[] = [...recorded(), ...probes(), ...encoded()];
 
 /** What is kept is changed and joined again, and would grow for ever. */
 const USUAL_BYTES_MAX = 600;
 const DATAGRAM_BYTES_MAX = 4_000;
 
 /** A datagram of one to three messages, most of them changed. */
-export function hostileDatagram(random: Random, kept: readonly Message[]): Message {
-  const messages = Array.from({ length: random.percent(75) ? 1 : 2 + random.below(2) }, () => {
+export const hostileDatagram = (random: Random, kept: readonly Message[]): Message =>
+  datagramOf(random, () => {
     const base = kept.length > 0 && random.percent(30) ? pick(random, kept) : pick(random, wireMessages);
     return random.percent(90) ? mutateMessage(base, random) : base;
   });
+
+export function datagramOf(random: Random, message: () => Message): Message {
+  const messages = Array.from({ length: random.percent(75) ? 1 : 2 + random.below(2) }, message);
   const datagram = concatenate(messages).slice(0, random.percent(98) ? USUAL_BYTES_MAX : DATAGRAM_BYTES_MAX);
   return random.percent(10) ? mutateBytes(datagram, random) : datagram;
 }
 
-function mutateMessage(message: Message, random: Random): Message {
+/** `donors`: whose attributes may be taken over. `retype`: changes the type of some attribute. */
+export function mutateMessage(
+  message: Message,
+  random: Random,
+  donors = wireMessages,
+  retype: (attributes: Attribute[]) => void = () => {},
+): Message {
   const attributes = message.length > HEADER_BYTES ? parseAttributes(message, false, HEADER_BYTES) : undefined;
   if (attributes === undefined || random.percent(20)) return mutateBytes(message, random);
-  const donor = parseAttributes(pick(random, wireMessages), false, HEADER_BYTES) ?? [];
+  const donor = parseAttributes(pick(random, donors), false, HEADER_BYTES) ?? [];
   mutateAttributes(attributes, donor, TYPES_END, random);
+  retype(attributes);
   const header = random.percent(25)
     ? mutateBytes(message.subarray(0, HEADER_BYTES), random)
     : message.slice(0, HEADER_BYTES);
