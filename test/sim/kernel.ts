@@ -140,6 +140,7 @@ export class Kernel {
 
   #stored(id: number, flow: Flow): void {
     flow.words[VERSION] = ++this.#versions.last;
+    flow.words[HAS] |= HAS_SEQADJ; // A flow that was forged and committed has it too, or the number is not told.
     this.flows.set(id, flow);
     this.held.add(id);
   }
