@@ -56,7 +56,9 @@ export async function* cycle(stand: Stand): AsyncGenerator<Observation, void> {
   const starts = () => fw1.startKeepalived();
   yield await observed({ scenario: "failback", giver: fw2, taker: fw1, trigger: starts }, youngFrom);
 
-  await Promise.all([stand.reboot(fw2), complete(fw1, grown)]);
+  // A live backup's kernel is to hold what it is about to get; any other's is to hold nothing of it.
+  const readied = options.subject.isLive ? undefined : stand.reboot(fw2);
+  await Promise.all([readied, complete(fw1, grown)]);
   const stops = async () => void (await fw1.keepalived.stop());
   yield await observed({ scenario: "switch", giver: fw1, taker: fw2, trigger: stops });
 

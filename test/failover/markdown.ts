@@ -22,8 +22,8 @@ pings may pass while they are opened only. The other flows stand in FW1's kernel
 
 A run is a cycle of four events, each with all connections alive before: FW1 loses power, while two connections a millisecond
 are opened; it returns with an empty kernel, gets what FW2 has, 50 connections more and those that died are opened through
-FW2 (the young ones), and only then FW1's keepalived starts and preempts; FW2 is rebooted and gets everything, then FW1's
-keepalived is stopped in good order; it is started again. A cycle begins with new connections and a rebooted FW2: that a
+FW2 (the young ones), and only then FW1's keepalived starts and preempts; FW2 is rebooted and gets everything, unless its kernel is to hold it all the time, then
+FW1's keepalived is stopped in good order; it is started again. A cycle begins with new connections and a rebooted FW2: that a
 firewall comes back with an empty kernel, without a process and without a gate, is checked each time. Both hosts and both
 firewalls share the processors; what runs on the hosts goes before the firewalls' daemons, as if it had its own.
 
