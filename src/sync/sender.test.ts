@@ -280,4 +280,21 @@ describe("beyond conntrackd: what the peer passed over without a word", () => {
     drain(sender);
     expect([0, 4_000, 8_000].map((nowMs) => sender.repeatOverdue(false, nowMs))).toEqual([0, 0, 0]);
   });
+
+  test("goes out again on a full ring too, where each new message pushes the oldest one out", () => {
+    const { sender } = senderOf();
+    for (let number = 1; number <= 16; number++) sender.ask(FLAG_NACK, 10 * number, 10 * number);
+    drain(sender);
+    const second = (number: number): number => {
+      sender.say(FLAG_ACK, 500 + 2 * number, 500 + 2 * number);
+      const [{ seq }] = drain(sender);
+      sender.acknowledged(seq, seq);
+      return sender.repeatOverdue(false, 10_000 + 1_000 * number);
+    };
+    expect([0, 1].map(second)).toEqual([0, 0]);
+    sender.ask(FLAG_NACK, 300, 300); // Passed over as well, not for three seconds yet.
+    drain(sender);
+    expect([2, 3].map(second)).toEqual([0, 11]); // Of 16; five are parked.
+    expect(drain(sender).map(({ from }) => from)).toEqual([60, 70, 80, 90, 100, 110, 120, 130, 140, 150, 160]);
+  });
 });

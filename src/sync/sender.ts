@@ -9,6 +9,7 @@
 import { FLAG_ACK, FLAG_ALIVE, FLAG_NACK, FLAG_RESYNC } from "../wire/header.ts";
 import { Bulk } from "./bulk.ts";
 import type { Outstanding } from "./lag.ts";
+import { OVERDUE_MS, Overdue } from "./overdue.ts";
 import { Parked } from "./parked.ts";
 import { WordQueue } from "./queue.ts";
 import { CONTROL, isControl, NOTHING, ResendRing, slotOf } from "./resend-ring.ts";
@@ -21,8 +22,6 @@ const QUESTIONS = FLAG_RESYNC | FLAG_NACK;
 
 /** Newest waiting control messages among which an acknowledgement looks for one it touches. */
 const MERGE_MESSAGES = 8;
-/** A message that is older than others the peer acknowledged, and stays so for this long, never reached it. */
-const OVERDUE_MS = 3_000;
 
 const CONTROL_WORDS = 3;
 
@@ -46,19 +45,13 @@ export class Sender implements Outstanding {
   readonly #ring: ResendRing;
   readonly #parked = new Parked();
   readonly #unsettled = new Unsettled();
+  readonly #overdue: Overdue;
   /** CONTROL_WORDS a message: flags, from, to. */
   readonly #control: WordQueue;
   readonly #place: Uint8Array;
   readonly #seqOf: Uint32Array;
   #inFlight = 0;
   #asked = 0;
-  /** Where the newest range acknowledged began. */
-  #ackedFrom = 0;
-  #oldest = 0;
-  #oldestSinceMs = 0;
-  /** Where `#ackedFrom` was when `repeatPassed` looked last, and when that was. */
-  #passed = 0;
-  #passedSinceMs = 0;
   #parkedSinceMs = 0;
   /** Range of the control message that `nextControl` took. */
   from = 0;
@@ -68,8 +61,7 @@ export class Sender implements Outstanding {
     this.#owner = owner;
     this.#inFlightMax = limits.inFlightMax;
     this.#ring = new ResendRing(limits.resendQueue, firstSeq);
-    this.#ackedFrom = firstSeq;
-    this.#passed = firstSeq;
+    this.#overdue = new Overdue(firstSeq);
     this.data = new WordQueue(owner.slotsMax);
     this.#control = new WordQueue(4 * limits.resendQueue);
     this.#place = new Uint8Array(owner.slotsMax);
@@ -216,7 +208,7 @@ export class Sender implements Outstanding {
   /** The peer has what was sent under these numbers; true when that was something we waited for. */
   acknowledged(from: number, to: number): boolean {
     const before = this.#ring.count;
-    if (isBefore(this.#ackedFrom, from) && isBefore(from, this.#ring.end)) this.#ackedFrom = from;
+    this.#overdue.acknowledged(from, this.#ring.end);
     for (let element = this.#parked.takeWithin(from, to); element !== 0; element = this.#parked.takeWithin(from, to))
       this.#asked--;
     const last = this.#last(to);
@@ -254,28 +246,16 @@ export class Sender implements Outstanding {
   }
 
   /**
-   * Sends again what the peer passed over without a word: it accepts the first message it hears whatever its number, so
-   * what was lost, or overtaken, before that is never named as missing. `answering`: flows are coming in, so a RESYNC that is
-   * not acknowledged is being answered. How many messages that are.
+   * Sends again what the peer passed over without a word. `answering`: flows are coming in, so a RESYNC that is not
+   * acknowledged is being answered. How many messages that are.
    */
   repeatOverdue(answering: boolean, nowMs: number): number {
-    const oldest = this.#ring.oldest;
-    if (oldest !== this.#oldest) {
-      this.#oldest = oldest;
-      this.#oldestSinceMs = nowMs;
-    }
-    if (nowMs - this.#oldestSinceMs < OVERDUE_MS) return 0;
-    this.#oldestSinceMs = nowMs;
-    return this.#repeatBefore(this.#ackedFrom, answering);
+    return this.#repeatBefore(this.#overdue.byOldest(this.#ring.oldest, nowMs), answering);
   }
 
-  /** As `repeatOverdue`, whichever the oldest message is: on a full ring each new message pushes the oldest one out (D-006). */
+  /** As `repeatOverdue`, whichever the oldest message is (D-006). */
   repeatPassed(answering: boolean, nowMs: number): number {
-    if (nowMs - this.#passedSinceMs < OVERDUE_MS) return 0;
-    this.#passedSinceMs = nowMs;
-    const before = this.#passed;
-    this.#passed = this.#ackedFrom;
-    return this.#repeatBefore(before, answering);
+    return this.#repeatBefore(this.#overdue.ofAge(this.#ring.oldest, nowMs), answering);
   }
 
   #repeatBefore(end: number, answering: boolean): number {
@@ -344,6 +324,7 @@ export class Sender implements Outstanding {
   #displace(seq: number): void {
     const element = this.#take(seq);
     if (element === NOTHING) return;
+    this.#overdue.pushedOut();
     if (!isControl(element)) this.#repeat(element, 0, 0);
     else if (element & QUESTIONS && !this.#parked.park(seq, element, this.#ring.from, this.#ring.to)) {
       this.counters.questionsDropped++;

@@ -23,6 +23,11 @@ const FOUND: readonly (readonly [what: string, seed: number, worlds: Fixed])[] =
     377,
     { nodes: 2, kind: "checked" },
   ],
+  [
+    "a link that was cut in one direction while a node greeted: on the full ring another message was the oldest each second, and none overdue",
+    3_013,
+    { nodes: 2, kind: "checked" },
+  ],
 ];
 
 describe("what went wrong once, and does not", () => {

@@ -61,7 +61,7 @@ export const MUTANTS: readonly Mutant[] = [
     text: 'const arrival = this.#isKnownGreeting(seq) ? this.#late(nowMs) : "in-order";',
     becomes: 'const arrival = (this.#lateRun < 0 ? this.#late(nowMs) : "in-order") as Arrival;',
     worlds: { nodes: 4, kind: "checked" },
-    seeds: [72],
+    seeds: [449, 695],
     breaks: ["newer-stays", "converges"],
   },
   // Serial arithmetic.
@@ -108,10 +108,19 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     fault: "what the peer passed over without a word is never sent again",
-    file: SENDER,
-    text: "if (nowMs - this.#oldestSinceMs < OVERDUE_MS) return 0;",
-    becomes: "if (nowMs >= 0) return 0;",
+    file: "sync/overdue.ts",
+    text: "if (nowMs - this.#oldestSinceMs < OVERDUE_MS) return wasFull ? aged : oldest;",
+    becomes: "if (nowMs >= 0) return oldest;",
     seeds: [13, 24],
+    breaks: ["converges"],
+  },
+  {
+    fault: "each message that a full ring pushes out makes what the peer passed over young again",
+    file: "sync/overdue.ts",
+    text: "return wasFull ? aged : oldest;",
+    becomes: "return oldest;",
+    worlds: { nodes: 2, kind: "checked" },
+    seeds: [3_013],
     breaks: ["converges"],
   },
   {
