@@ -1,11 +1,19 @@
-/** Executing another program in this process. Signature: unistd.h; the environment is the one it was started with. */
+/** Executing another program in this process, and the environment that it gets. Signatures: unistd.h, stdlib.h. */
 import { negative } from "./errno.ts";
 import { load } from "./load.ts";
 import { addressOf, pinned, storeAddress } from "./memory.ts";
 
-const c = load("libc.so.6", "libc6", { execv: { args: ["cstring", "buffer"], returns: "i32" } });
+const c = load("libc.so.6", "libc6", {
+  execv: { args: ["cstring", "buffer"], returns: "i32" },
+  setenv: { args: ["cstring", "cstring", "i32"], returns: "i32" },
+});
 
 const POINTER_BYTES = 8;
+
+/** For the program that this process becomes: `process.env` does not hear of it. */
+export function setEnvironment(name: string, value: string): void {
+  c.setenv(name, value, 1);
+}
 
 /** This process becomes that program, under the same pid, all its threads ended; returns only when it cannot: -errno. */
 export function become(path: string, argv: readonly string[]): number {

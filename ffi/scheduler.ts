@@ -17,11 +17,11 @@ const SCHED_RESET_ON_FORK = 0x4000_0000;
 const THIS_THREAD = 0;
 
 /**
- * Round-robin real-time scheduling for the calling thread alone: 0, or -EPERM without CAP_SYS_NICE and without a limit of
- * RLIMIT_RTPRIO that is as high. `priority` is 1 to 99.
+ * Round-robin real-time scheduling for one thread, the calling one by default: 0; -EPERM without CAP_SYS_NICE and without
+ * a limit of RLIMIT_RTPRIO that is as high; -ESRCH when there is no such thread. `priority` is 1 to 99.
  */
-export function scheduleRealtime(priority: number): number {
+export function scheduleRealtime(priority: number, thread = THIS_THREAD): number {
   const parameter = pinned(4);
   new DataView(parameter.buffer).setInt32(0, priority, true);
-  return negative(c.sched_setscheduler(THIS_THREAD, SCHED_RR | SCHED_RESET_ON_FORK, parameter));
+  return negative(c.sched_setscheduler(thread, SCHED_RR | SCHED_RESET_ON_FORK, parameter));
 }

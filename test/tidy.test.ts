@@ -136,7 +136,7 @@ function wrongPackages(file: Source): string[] {
     core: /^$/,
     recorder: /^$/,
     shared: /^$/,
-    ffi: /^(bun:ffi$|node:)/,
+    ffi: /^(bun:ffi$|bun:jsc$|node:)/,
     kernel: /^$/,
     channel: /^node:crypto$/,
     daemon: /^node:/,

@@ -28,6 +28,7 @@ import { VERSION } from "../version.ts";
 import { Apply } from "./apply.ts";
 import { monotonicMs } from "./clock.ts";
 import { Control } from "./control.ts";
+import { executeAgain } from "./execute-again.ts";
 import { FlightRecorder } from "./flight-recorder.ts";
 import { FlightWatch } from "./flight-watch.ts";
 import { Gate } from "./gate.ts";
@@ -38,11 +39,11 @@ import { Log } from "./log.ts";
 import { Loop } from "./loop.ts";
 import type { Node } from "./node.ts";
 import { Pauses } from "./pauses.ts";
-import { shedPrivileges } from "./privileges.ts";
 import { rehearse } from "./rehearsal.ts";
 import { Roles } from "./roles.ts";
 import { Systemd } from "./systemd.ts";
 import { audit, newAudit } from "./work/audit.ts";
+import { collect } from "./work/collect.ts";
 import { leave, settle } from "./work/live.ts";
 import { resync } from "./work/resync.ts";
 import { wantedReading } from "./work/wanted.ts";
@@ -59,9 +60,9 @@ export async function runDaemon(config: Config): Promise<number> {
     );
     return 1;
   }
-  const shed = shedPrivileges(config.daemon.realtimePriority);
-  if (!shed.ok) {
-    log.error(shed.error);
+  const executed = executeAgain(config.daemon.realtimePriority);
+  if (!executed.ok) {
+    log.error(executed.error);
     return 1;
   }
   const keys = linkKeys(config);
@@ -307,12 +308,14 @@ function readKernel(node: Node, systemd: Systemd): void {
     );
     systemd.ready();
     if (node.apply !== undefined) void node.jobs.add(settle(node));
-    void node.jobs.addIdle(
-      rehearse(
-        node.commit,
-        node.links.some((link) => link.sealed),
-      ),
-    );
+    void node.jobs
+      .addIdle(
+        rehearse(
+          node.commit,
+          node.links.some((link) => link.sealed),
+        ),
+      )
+      .then(() => node.jobs.addIdle(collect()));
     const { auditSeconds } = node.config.sync;
     if (auditSeconds > 0)
       node.jobs.addIdle(audit(node, auditSeconds * 1_000)).catch((error: unknown) => {

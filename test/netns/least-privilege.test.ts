@@ -195,6 +195,21 @@ test("of real-time priority too; CAP_SYS_NICE stays only where the limit for it 
   await until(isRealtime, DEADLINE_MS, "the loop has its real-time priority");
 });
 
+test("as the unit starts it and by itself the runtime is told to collect garbage in the loop's thread", async () => {
+  await using lab = await Lab.create();
+  await using other = await Lab.create();
+  const confined = await startConfined((await makeSealedSides(lab))[0], "owner");
+  const [plain] = await makeSides(other);
+  const bare = await startDaemon(plain.namespace, plain.config);
+  for (const { pid } of [confined.daemon, bare.process]) {
+    const variables = readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+    expect(variables.filter((variable) => variable.startsWith("BUN_JSC_")).sort()).toEqual([
+      "BUN_JSC_numberOfGCMarkers=1",
+      "BUN_JSC_useConcurrentGC=0",
+    ]);
+  }
+});
+
 test("the control socket is root's: another user is refused by its mode, and by the folder's", async () => {
   await using lab = await Lab.create();
   const [side] = await makeSides(lab);

@@ -25,6 +25,8 @@ export interface Unit {
   /** Where systemd takes a credential from, by its name. */
   readonly credentials: readonly (readonly [name: string, path: string])[];
   readonly allowed: Allowed;
+  /** NAME=value each. */
+  readonly environment: readonly string[];
 }
 
 async function parseUnit(text: string): Promise<Unit> {
@@ -47,6 +49,7 @@ async function parseUnit(text: string): Promise<Unit> {
       name,
       path,
     ]),
+    environment: value("Environment").split(" "),
     allowed: { calls: await callsOf(calls), families: value("RestrictAddressFamilies").split(" ") },
   };
 }
@@ -89,7 +92,13 @@ export async function startUnit(machine: Machine, by: CredentialsBy = "owner"): 
   const filter = join(lab.directory, `${name}.filter`);
   await Bun.write(filter, await seccompProgram(allowed));
   const daemon = machine.spawn([
-    ...["env", `NOTIFY_SOCKET=${socket}`, "WATCHDOG_USEC=30000000", `CREDENTIALS_DIRECTORY=${CREDENTIALS}`],
+    ...[
+      "env",
+      `NOTIFY_SOCKET=${socket}`,
+      "WATCHDOG_USEC=30000000",
+      `CREDENTIALS_DIRECTORY=${CREDENTIALS}`,
+      ...unit.environment,
+    ],
     ...["unshare", "--mount", "--propagation", "private"],
     ...[process.execPath, CONFINE, String(UNIT_USER), filter, writable.join(":"), ...command],
   ]);
