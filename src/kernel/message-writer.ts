@@ -140,8 +140,7 @@ export class MessageWriter {
 
   #scalar(lengthBytes: number, type: number, bigEndian: number): void {
     const { view, at } = this;
-    view.setUint16(at, lengthBytes, true);
-    view.setUint16(at + 2, type, true);
+    view.setUint32(at, lengthBytes | (type << 16), true); // Length and type at once.
     view.setUint32(at + 4, bigEndian);
     this.at = at + 8;
   }
