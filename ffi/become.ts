@@ -10,10 +10,8 @@ const c = load("libc.so.6", "libc6", {
 
 const POINTER_BYTES = 8;
 
-/** For the program that this process becomes: `process.env` does not hear of it. */
-export function setEnvironment(name: string, value: string): void {
-  c.setenv(name, value, 1);
-}
+/** For the program that this process becomes: `process.env` does not hear of it. 0, or -errno. */
+export const setEnvironment = (name: string, value: string): number => negative(c.setenv(name, value, 1));
 
 /** This process becomes that program, under the same pid, all its threads ended; returns only when it cannot: -errno. */
 export function become(path: string, argv: readonly string[]): number {

@@ -30,7 +30,8 @@ export function executeAgain(realtimePriority: number): Result<undefined> {
   if (!shedding && missing.length === 0) return succeed(undefined);
   const keeping = shedding ? keepCapabilities(kept) : 0;
   if (keeping < 0) return refuse(`cannot give up the capabilities that it does not need: ${errnoName(keeping)}`);
-  for (const [name, value] of missing) setEnvironment(name, value);
+  const lacking = missing.some(([name, value]) => setEnvironment(name, value) < 0);
+  if (lacking && !shedding) return succeed(undefined); // It would execute itself for ever.
   const argv = readFileSync("/proc/self/cmdline", "utf8").split("\0").slice(0, -1);
   const answer = become(process.execPath, argv);
   if (!shedding) return succeed(undefined);
