@@ -1,4 +1,4 @@
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import type { NotifyRole } from "../report.ts";
 import { DOUBT_MS, RoleArbiter, SETTLE_MS, type Source } from "./role-arbiter.ts";
@@ -157,4 +157,37 @@ test("200 transitions in one burst: the work of the last one alone", () => {
   const roles = arbiter();
   for (let i = 0; i < 200; i++) roles.word("fifo", i % 2 === 0 ? "master" : "backup", 0);
   expect([roles.next(SETTLE_MS), roles.next(SETTLE_MS)]).toEqual(["backup", undefined]);
+});
+
+describe("a notify command that says master when the addresses are gone again", () => {
+  const flapped = (): RoleArbiter => {
+    const roles = arbiter();
+    roles.addresses(0, 2, 0);
+    roles.addresses(2, 2, 1_000);
+    roles.addresses(0, 2, 1_300);
+    roles.word("notify", "backup", 1_400);
+    return roles;
+  };
+
+  test("came late: the node steps down once they do not come", () => {
+    const roles = flapped();
+    expect(roles.word("notify", "master", 5_000)).toBe("taken");
+    expect(roles.next(5_000)).toBe("master");
+    expect(roles.next(5_000 + DOUBT_MS)).toBeUndefined();
+    expect([roles.role, roles.next(5_000 + DOUBT_MS + SETTLE_MS)]).toEqual(["backup", "backup"]);
+  });
+
+  test("is right if they come after all", () => {
+    const roles = flapped();
+    roles.word("notify", "master", 5_000);
+    roles.addresses(2, 2, 5_500);
+    expect([roles.next(5_500), roles.next(60_000), roles.role]).toEqual(["master", undefined, "master"]);
+  });
+
+  test("is believed where they never were here: they may be the wrong ones", () => {
+    const roles = arbiter();
+    roles.addresses(0, 2, 0);
+    roles.word("notify", "master", 5_000);
+    expect([roles.next(5_000), roles.next(60_000), roles.role]).toEqual(["master", undefined, "master"]);
+  });
 });

@@ -9,6 +9,8 @@
  *   the addresses appear     all of them: a takeover, though nobody has said so yet; held at our start: we are primary
  *                            already, and nothing is to be done
  *   an address disappears    and no word comes: no longer primary
+ *   a notify command's       and none of the addresses that were here before is: its process came late, after the
+ *   master                   transition that followed it (keepalived moves addresses first, then starts the command)
  *
  * Nothing here reads a clock or does the work: `next` says what is due.
  */
@@ -49,7 +51,9 @@ export class RoleArbiter {
   /** Since when all, or none, of them are here. */
   #addressesMs = Number.NEGATIVE_INFINITY;
   #roleMs = Number.NEGATIVE_INFINITY;
-  /** They went, and nobody has said why. */
+  /** They were all here once, so they are the right ones. */
+  #wereHeld = false;
+  /** They went, or are not here as was said, and nobody has said why. */
   #leaveMs = Number.POSITIVE_INFINITY;
   /** The role comes from the addresses, and no word has confirmed it. */
   #unconfirmed = false;
@@ -62,7 +66,8 @@ export class RoleArbiter {
   word(source: Source, role: NotifyRole, nowMs: number, again = false): Heard {
     if (source === "fifo") this.#fifoSaidMs[role] = nowMs;
     else if (role !== this.role && nowMs - this.#fifoSaidMs[role] < ECHO_MS) return "echo";
-    this.#leaveMs = Number.POSITIVE_INFINITY;
+    const isLate = source === "notify" && role === "master" && this.#wereHeld && this.#held === 0;
+    this.#leaveMs = isLate ? nowMs + DOUBT_MS : Number.POSITIVE_INFINITY;
     if (role !== this.role) {
       this.#become(role, nowMs);
       this.#unconfirmed = false;
@@ -80,6 +85,7 @@ export class RoleArbiter {
     if (held !== this.#held) this.#addressesMs = nowMs;
     this.#held = held;
     this.#known = known;
+    if (this.isHolding) this.#wereHeld = true;
     if (this.isHolding === before) return;
     if (first) {
       if (this.role === "unknown") this.role = "master"; // Nothing is due: this kernel's table is the newest there is.
