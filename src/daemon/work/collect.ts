@@ -8,7 +8,7 @@ import type { Job } from "../jobs.ts";
 
 const COLLECT_EVERY_MS = 60_000;
 /** After the rehearsal, whose garbage is the first: by then what it called is compiled, and no compiler to be waited for. */
-const FIRST_AFTER_MS = 1_000;
+const FIRST_AFTER_MS = 300;
 
 /** Never ends. */
 export function* collect(): Job<never> {
