@@ -7,7 +7,7 @@ import { collectGarbage } from "../../../ffi/garbage.ts";
 import type { Job } from "../jobs.ts";
 
 const COLLECT_EVERY_MS = 60_000;
-/** After the rehearsal, whose garbage is the first: by then what it called is compiled, and no compiler to be waited for. */
+/** After the rehearsal, whose garbage is the first. */
 const FIRST_AFTER_MS = 300;
 
 /** Never ends. */
