@@ -140,6 +140,20 @@ export interface LoopReport {
   /** The longest turn since the kernel's table was first read, and of the last one to two minutes. */
   readonly longestPauseMs: number;
   readonly recentPauseMs: number;
+  /** What the longest one did: null while none took 2 ms. */
+  readonly longest: LongestPauseReport | null;
+}
+
+export interface LongestPauseReport {
+  readonly secondsAgo: number;
+  /** What took most of it, and how long. */
+  readonly part: string;
+  readonly partMs: number;
+  /** How long it had a processor; how often it waited for something, and how often the processor was taken away. */
+  readonly cpuMs: number;
+  readonly waits: number;
+  readonly preemptions: number;
+  readonly diskFaults: number;
 }
 
 /** The flight recorder. An empty path: it is switched off. */

@@ -15,6 +15,7 @@ import { monotonicMs } from "./clock.ts";
 import { Gather } from "./gather.ts";
 import type { Link } from "./link.ts";
 import type { Node } from "./node.ts";
+import type { Part } from "./pauses.ts";
 import { Portion } from "./portion.ts";
 import type { Roles } from "./roles.ts";
 import type { Systemd } from "./systemd.ts";
@@ -105,7 +106,9 @@ export class Loop {
       const waitedMs = monotonicMs();
       const bun = this.#wait();
       const wokeMs = monotonicMs();
-      const { started } = this.#node.state;
+      const { pauses, state } = this.#node;
+      const { started } = state;
+      pauses.began(wokeMs);
       const working = this.#node.jobs.busy; // Whoever waits for a job hears of its end when Bun's loop runs.
       this.#turn(waitedMs);
       const serve = bun || working || this.#parts.clients();
@@ -113,7 +116,9 @@ export class Loop {
       const nowMs = monotonicMs();
       this.#breath.worked(nowMs - wokeMs);
       if (serve) this.#servedBunMs = nowMs;
-      if (started) this.#node.pauses.paused(nowMs - wokeMs, nowMs);
+      if (!started) continue;
+      pauses.did("bun", nowMs);
+      pauses.ended(nowMs);
     }
     for (const set of [this.#everything, this.#allButEvents, this.#nothing]) set.close();
   }
@@ -179,29 +184,41 @@ export class Loop {
     let nowMs = monotonicMs();
     if (this.#gather.busy ? nowMs >= this.#gather.dueMs : this.#eventsReady) this.#kernelEvents(nowMs);
     else if (!this.#gather.busy) this.#node.state.eventsReadMs = waitedMs;
+    nowMs = this.#did("events");
     if (this.#expectationsReady) this.#expectationEvents(nowMs);
     else this.#node.state.expectationsReadMs = waitedMs;
+    nowMs = this.#did("expectations");
     if (this.#linksReady) {
       this.#linksReady = false;
       for (let peer = 0; peer < links.length; peer++) this.#datagrams(links[peer], peer, nowMs);
     }
-    nowMs = monotonicMs();
+    nowMs = this.#did("datagrams");
     this.#parts.roles.tick(nowMs);
-    if (this.#follows) {
-      this.#node.apply?.turn(nowMs);
-      nowMs = monotonicMs();
-    }
+    nowMs = this.#did("roles");
+    if (this.#follows) this.#node.apply?.turn(nowMs);
+    nowMs = this.#did("apply");
     jobs.turn(nowMs);
+    nowMs = this.#did("job");
     replica.tick(nowMs);
     if (replica.ownership.wantsReading) this.#parts.readingWanted();
+    nowMs = this.#did("timers");
     for (let peer = 0; peer < links.length; peer++) {
       if (nowMs >= links[peer].dueMs) this.#tendLinks(nowMs);
       this.#transmit(links[peer], peer, nowMs);
     }
+    nowMs = this.#did("sending");
     this.#node.watch.tick(nowMs);
     answerPreparations(this.#node);
     this.#node.flight.tick(nowMs);
     this.#parts.systemd.alive(nowMs);
+    this.#did("watches");
+  }
+
+  /** The turn has done this part; answers the time. */
+  #did(part: Part): number {
+    const nowMs = monotonicMs();
+    this.#node.pauses.did(part, nowMs);
+    return nowMs;
   }
 
   #kernelEvents(nowMs: number): void {

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { hasNetAdmin } from "../../ffi/capability.ts";
 import { errnoName } from "../../ffi/errno.ts";
-import { scheduleRealtime } from "../../ffi/scheduler.ts";
+import { scheduleRealtime, ThreadUsage } from "../../ffi/scheduler.ts";
 import { readLinkKeys } from "../config/key-file.ts";
 import { EXPECTATIONS_MAX } from "../config/limits.ts";
 import type { LinkKeys } from "../config/link-key.ts";
@@ -205,7 +205,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
     gate: new Gate(config, virtual, log),
     virtual,
     jobs: new Jobs(),
-    pauses: new Pauses(),
+    pauses: new Pauses(new ThreadUsage(), new ThreadUsage()),
     audit: newAudit(),
     flight: new FlightRecorder(config.recorder.path, config.recorder.sizeBytes, log),
     get watch() {

@@ -1,12 +1,13 @@
 /** The daemon's state as `ctsync status` shows it. */
 import { explainRefusal } from "../kernel/explain-errno.ts";
-import type { AuditReport, Counters, PeerReport, StatusReport } from "../report.ts";
+import type { AuditReport, Counters, LongestPauseReport, PeerReport, StatusReport } from "../report.ts";
 import type { ApplyReport } from "../report-apply.ts";
 import { VERSION } from "../version.ts";
 import { noneApplied } from "./apply.ts";
 import { monotonicMs } from "./clock.ts";
 import { DIRTY } from "./dirty.ts";
 import type { Node } from "./node.ts";
+import type { Pauses } from "./pauses.ts";
 import { readiness } from "./readiness.ts";
 import type { Roles } from "./roles.ts";
 import { refusal } from "./work/refusal.ts";
@@ -47,6 +48,7 @@ export function statusReport(node: Node, roles: Roles): StatusReport {
       turns: node.pauses.turns,
       longestPauseMs: node.pauses.longestMs,
       recentPauseMs: node.pauses.recentMs(nowMs),
+      longest: longestPause(node.pauses, nowMs),
     },
     lastRoleChange:
       change === null
@@ -65,6 +67,12 @@ export function statusReport(node: Node, roles: Roles): StatusReport {
     requests: state.requests,
     counters: counters(node),
   };
+}
+
+function longestPause({ longest }: Pauses, nowMs: number): LongestPauseReport | null {
+  if (longest === null) return null;
+  const { atMs, milliseconds: _, ...told } = longest;
+  return { secondsAgo: Math.floor((nowMs - atMs) / 1_000), ...told };
 }
 
 function auditReport({ audit: { last } }: Node, nowMs: number): AuditReport | null {

@@ -50,7 +50,10 @@ const STATUS: StatusReport = {
     expectations: 3,
     expectationsMended: 1,
   },
-  loop: { turns: 500_000, longestPauseMs: 8.25, recentPauseMs: 1.5 },
+  loop: {
+    ...{ turns: 500_000, longestPauseMs: 8.25, recentPauseMs: 1.5 },
+    longest: { secondsAgo: 1_234, part: "job", partMs: 7.11, cpuMs: 0.5, waits: 1, preemptions: 2, diskFaults: 0 },
+  },
   recorder: { path: "/var/lib/ctsync/timeline.ring", written: 1_024, lost: 0, error: null },
   lastRoleChange: { role: "master", ok: true, secondsAgo: 300, milliseconds: 41.7 },
   lastCommit: {
@@ -110,6 +113,7 @@ link      eth2 up, 10.0.9.1 to 10.0.9.2, UDP port 3780, MTU 1500
 kernel    1,234,567 events, 1 overruns, buffer 2 MiB
           compared with the internal cache 12 s ago, in 850 ms: 2 changed, 1,000 timers, 1 expectations
 loop      paused for 1.5 ms at most lately, 8.3 ms ever
+          that was 1,234 s ago: 7.1 ms in job, 0.5 ms on a processor, waited 1 times, was preempted 2 times
 recorder  /var/lib/ctsync/timeline.ring, 1,024 records
 requests  notify 1, status 12
 

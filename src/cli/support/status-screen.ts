@@ -4,6 +4,7 @@ import type {
   Counters,
   LastCommitReport,
   LinkReport,
+  LongestPauseReport,
   PeerReport,
   RecorderReport,
   Refusal,
@@ -46,10 +47,28 @@ export function statusScreen(status: StatusReport): string {
     "loop",
     `paused for ${loop.recentPauseMs.toFixed(1)} ms at most lately, ${loop.longestPauseMs.toFixed(1)} ms ever`,
   ]);
+  if (loop.longest !== null) rows.push(["", longestPauseText(loop.longest)]);
   if (status.recorder.path !== "") rows.push(["recorder", recorderText(status.recorder)]);
   const requests = countedText(status.requests);
   if (requests !== "") rows.push(["requests", requests]);
   return [...aligned(rows), ...countersText(status.counters)].join("\n");
+}
+
+/** Whether the longest pause was work, or a wait for something, or for a processor. */
+function longestPauseText({
+  secondsAgo,
+  part,
+  partMs,
+  cpuMs,
+  waits,
+  preemptions,
+  diskFaults,
+}: LongestPauseReport): string {
+  const disk = diskFaults > 0 ? `, read ${grouped(diskFaults)} pages from disk` : "";
+  return (
+    `that was ${grouped(secondsAgo)} s ago: ${partMs.toFixed(1)} ms in ${part}, ${cpuMs.toFixed(1)} ms on a processor, ` +
+    `waited ${grouped(waits)} times, was preempted ${grouped(preemptions)} times${disk}`
+  );
 }
 
 /** What is out of order about the role, and the gate where there is one. */

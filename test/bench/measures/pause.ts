@@ -63,8 +63,9 @@ class Growth {
 }
 
 async function longestTurnMs(node: MeasuredNode): Promise<number> {
-  const status: StatusReport = JSON.parse(await node.command("status", "--json"));
-  return status.loop.longestPauseMs;
+  const { loop }: StatusReport = JSON.parse(await node.command("status", "--json"));
+  console.log(`longest turn: ${JSON.stringify(loop)}`);
+  return loop.longestPauseMs;
 }
 
 export const pause: Measure = {
