@@ -10,7 +10,7 @@
  * changes meanwhile is dumped with most entries missing, or twice, and the kernel does not say so: hence we compare that
  * number at both ends (`interrupted`). Source: netlink(7), NLM_F_DUMP, NLM_F_DUMP_INTR; measured on Linux 6.18.
  */
-import { conntrackBuckets } from "../../ffi/conntrack-buckets.ts";
+import { conntrackBuckets } from "../../ffi/conntrack-table.ts";
 import { Errno } from "../../ffi/errno.ts";
 import { ConntrackSocket } from "../../ffi/libnetfilter-conntrack.ts";
 import { pinned } from "../../ffi/memory.ts";

@@ -1,6 +1,6 @@
 /** A dump of the kernel's table while that table is resized: the kernel does not say so, KernelDump does. */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { conntrackBuckets } from "../../ffi/conntrack-buckets.ts";
+import { conntrackBuckets } from "../../ffi/conntrack-table.ts";
 import { Flow } from "../../src/flow/flow.ts";
 import { DUMP_DONE, DUMP_FLOW, KernelDump } from "../../src/kernel/dump.ts";
 import { inside } from "../lab/enter.ts";

@@ -1,5 +1,5 @@
 /** Goes through the kernel's table a slice at a time. */
-
+import { conntrackCount } from "../../../ffi/conntrack-table.ts";
 import { errnoName } from "../../../ffi/errno.ts";
 import type { DumpAge } from "../../cache/recent-events.ts";
 import type { Flow } from "../../flow/flow.ts";
@@ -29,6 +29,7 @@ export function* eachKernelFlow(
   try {
     for (let attempt = 1; ; attempt++) {
       age?.started();
+      if (conntrackCount() === 0) return succeed(0); // To say so, the kernel would look through all its buckets in one call.
       const started = dump.start();
       if (!started.ok) return refuse(explain(started.error));
       const read = yield* readDump(dump, flow, what, visit);
