@@ -83,7 +83,7 @@ export class Datagrams {
     const type = life === DEAD ? CT_DESTROY : life === FRESH ? CT_NEW : CT_UPDATE;
     host?.sent(slot, life === DEAD ? undefined : this.#sent.words);
     let bytes = encodeFlow(this.#sent, out.view, at, false, session.extended);
-    if (host !== undefined && life !== DEAD) bytes = putClaim(out.view, at + bytes, ownership.claimOn(slot)) - at;
+    if (host !== undefined) bytes = putClaim(out.view, at + bytes, ownership.claimOn(slot)) - at;
     putHeader(out.view, at, type, flags, bytes, seq);
     counters.wire.flowsSent++;
     return bytes;

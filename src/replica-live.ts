@@ -176,7 +176,7 @@ export class Live {
     const held = this.#replica.internal.isHeld(slot);
     if (held) this.peersFound++;
     this.#compare(this.#read(slot, nowMs), theirs, held, nowMs);
-    this.#replica.ended(slot);
+    this.#replica.withdraw(slot);
   }
 
   /** The kernel has `entry`; the peer's flow in slot `theirs` is to stand in its place. */

@@ -167,6 +167,8 @@ describe("a flow in both kernels", () => {
     }
     b.replica.role = "backup";
     for (let i = 0; i < 3; i++) talk(a, b, 1_000);
+    expect(a.replica.ownership.wantsTakingOn).toBe(true);
+    a.replica.ownership.tookOn();
     expect([a.replica.ownership.reign, b.replica.ownership.reign]).toEqual([2, 1]);
     expect([a.replica.ownership.wantsReading, a.replica.ownership.wantsClaims]).toEqual([true, true]);
     a.replica.kernelEntry(marked(1), a.nowMs, true);
@@ -219,6 +221,7 @@ describe("a flow in both kernels", () => {
     expect([owns(a, 1), owns(b, 1)]).toEqual([false, true]);
     b.replica.role = "backup";
     talk(a, b, 1_100);
+    a.replica.ownership.tookOn();
     expect(a.replica.ownership.wantsClaims).toBe(true);
     a.replica.kernelEntry(marked(1), a.nowMs, true);
     talk(a, b, 1_100);

@@ -1,30 +1,27 @@
 /**
- * Who announces a flow that two ctsync nodes have: the one with the higher claim (decisions of src/sync).
+ * Who announces a flow that two ctsync nodes have: the one with the higher claim (decisions of src/sync; `sync/claim.ts` says
+ * what a claim is).
  *
- *   1         it stood in a dump of the kernel's table of a backup: WEAK
- *   2         it stood in that of a node whose role is not said: UNSAID
- *   3 …       it moved in the node's kernel, or the node has taken over: the node's clock at that time
- *
- * The clock is a number of reigns (its high half) and of steps in this one (its low half).
- * The clock is never behind a claim that was heard, and ahead of the peer's claim on a flow that moves here; a takeover begins
- * a reign after all that were heard of. A claim goes with each announcement, and stays as it is for as long as the node announces the
- * flow. Two that are equal belong to two lives, of which the higher epoch counts. Whoever hears a higher claim than its own
- * withdraws its own, as if the flow had ended; whoever hears a lower one says its own once more.
- *
+ * The clock is a number of reigns and of steps in this one. It is ahead of every claim that was heard, and never behind a clock that
+ * was; a takeover begins a reign after all that were heard of. A claim goes with each announcement, and stays as it is, or becomes
+ * higher, for as long as the node announces the flow. Two that are equal belong to two lives, of which the higher epoch counts.
+ * Whoever hears a higher claim than its own withdraws its own, as if the flow had ended; whoever hears a lower one says its own once more.
  * What the external cache holds and we do not announce is not ours by a dump: it is why a flow that was committed stands there.
+ * When two were primary, the one that stays takes on what moved at the other one and has not ended here.
  */
+import type { FlowHash } from "./cache/hash.ts";
 import { DEAD } from "./cache/internal.ts";
+import { SeenFlows } from "./cache/seen-flows.ts";
 import { Flow, HAS, HAS_NAT } from "./flow/flow.ts";
 import { overlay } from "./flow/merge.ts";
 import type { Replica } from "./replica.ts";
 import { Standing } from "./replica-standing.ts";
-import type { Epoch, NodeRole, Session } from "./sync/session.ts";
+import { FIRST, hasMoved, isAhead, REIGN, reignOf, UNSAID, WEAK } from "./sync/claim.ts";
+import { acknowledgedTo, Contact } from "./sync/contact.ts";
+import type { NodeRole, Session } from "./sync/session.ts";
 import { CLAIM_MAX } from "./wire/claim.ts";
 
-export const WEAK = 1;
-const UNSAID = 2;
-const FIRST = 3;
-const REIGN = 2 ** 32;
+const MAY_REIGN: ReadonlySet<NodeRole> = new Set(["master", "unknown"]);
 
 export class Ownership {
   /** There are peers that know the rule. */
@@ -32,6 +29,9 @@ export class Ownership {
   /** The kernel's table has to be read for what only it can say, and all that stands there claimed; whoever reads it clears both. */
   wantsReading = false;
   wantsClaims = false;
+  /** A peer was primary beside this node, and is no more: what it let in is to be taken on; whoever does so clears it. */
+  wantsTakingOn = false;
+  readonly #seenFlows: SeenFlows;
   readonly #replica: Replica;
   readonly #sessions: readonly Session[];
   /** Claims by slot of the internal and of the external cache. */
@@ -44,11 +44,20 @@ export class Ownership {
   #reign = 0;
   /** A peer took a flow from us that we had found in our kernel when our role was not said. */
   #isBeaten = false;
+  /** What stands in our kernel when the reign begins is claimed so; what moves, higher. */
+  #base = UNSAID;
+  readonly #contact = new Contact();
+  /** Some of what the peer announces was not taken on, as our kernel has, or had, something newer. */
+  #keeps = false;
+  /** The last reign of each peer that is known to be over. */
+  readonly #over: number[];
 
-  constructor(replica: Replica, sessions: readonly Session[]) {
+  constructor(replica: Replica, sessions: readonly Session[], hash: FlowHash) {
     this.active = sessions.some(({ extended }) => extended);
     this.#replica = replica;
     this.#sessions = sessions;
+    this.#seenFlows = new SeenFlows(hash);
+    this.#over = sessions.map(() => 0);
     const slots = this.active ? replica.internal.flowsMax : 0;
     this.#ours = new Float64Array(slots);
     this.#theirs = new Float64Array(slots);
@@ -64,7 +73,8 @@ export class Ownership {
 
   #takesOver(): void {
     this.#reign = reignOf(this.#clock) + 1;
-    this.#advance(this.#reign * REIGN);
+    this.#base = Math.min(this.#reign * REIGN, CLAIM_MAX - 1);
+    this.#advance(this.#base + 1);
   }
 
   get clock(): number {
@@ -77,23 +87,55 @@ export class Ownership {
   }
 
   /**
-   * The clock of a peer, the last reign that it began, and its role. If we had not heard of that reign when ours began, and the
-   * peer is primary no more, ours is the later one all the same: it begins once more, and all that stands in our kernel is claimed
-   * again. So it is where our role is not said, as our daemon started anew, nobody else is primary, and such a peer took from us
-   * what we had found in our kernel: it has not heard of the reign that our last life began.
+   * The clock of a peer, the last reign that it began, and its role. A reign that is over leaves what it let in to the node that is
+   * primary still: that one takes it on, once, and then calls `tookOn`. Where our role is not said, as our daemon started anew, and
+   * nobody else is primary, there is nothing to take on: what stands in our kernel is claimed again. So it is, too, if such a peer
+   * took from us what we had found in our kernel: it has not heard of the reign that our last life began.
    */
-  heardClock(clock: number, reign: number, role: NodeRole): void {
-    this.#advance(clock);
-    const own = this.#replica.role;
-    if ((own !== "master" && own !== "unknown") || role === "master" || role === "unknown") return;
-    if (own === "unknown" && !this.#sessions.every(({ peerRole }) => peerRole !== "master" && peerRole !== "unknown"))
-      return;
+  heardClock(peer: number, clock: number, reign: number, role: NodeRole): void {
+    this.#advance(clock); // What moves from now on moved after that.
+    this.#advance(this.#contact.heard(this.#clock, this.#reigns ? this.#clock + 1 : this.#clock));
+    if (MAY_REIGN.has(role)) return;
+    if (this.#reigns && reign !== 0 && reign !== this.#over[peer]) this.wantsTakingOn = true;
+    this.#over[peer] = reign;
+    if (!this.#isUnsaid) return;
+    if (this.#isBeaten) this.#beginsAnew();
+    this.tookOn();
+  }
+
+  /**
+   * If we had not heard of a peer's reign when ours began, and the peer is primary no more, ours is the later one all the same: it
+   * begins once more, and all that stands in our kernel, with what the peer saw last, is claimed again. The same if it announces
+   * flows that we saw later ourselves.
+   */
+  tookOn(): void {
+    const reign = this.#keeps ? CLAIM_MAX : Math.max(...this.#over);
+    this.#keeps = false;
     const isNews = reign > 0 && reign >= this.#reign;
-    if (!isNews && !(own === "unknown" && this.#isBeaten)) return;
+    if (isNews && MAY_REIGN.has(this.#replica.role)) this.#beginsAnew();
+  }
+
+  #beginsAnew(): void {
     this.#isBeaten = false;
     this.#takesOver();
     this.wantsReading = true;
     this.wantsClaims = true;
+  }
+
+  /**
+   * Whether each peer knows within moments what it is told. What moves while that is not so gets a claim that shows it. Once it is so
+   * again, and the peer's clock was heard, ours jumps ahead of all that it claimed meanwhile. `isSilent`: nothing is heard of a peer.
+   */
+  inContact(isInContact: boolean, isSilent = !isInContact): void {
+    const known = () => acknowledgedTo(this.#sessions, this.#ours, this.#replica.internal.slotsEnd, this.#clock);
+    this.#contact.look(isInContact, isSilent, known);
+    if (this.#reigns) this.#advance(Math.max(this.#contact.ask(this.#sessions, this.#clock), this.#contact.lost + 1));
+  }
+
+  /** In contact, once in its time: what moved before the last call is known to all. */
+  turn(): void {
+    this.#seenFlows.turn();
+    this.#contact.turn(this.#clock);
   }
 
   claimOn(slot: number): number {
@@ -102,10 +144,12 @@ export class Ownership {
 
   /** A peer announced the flow, with this claim. */
   heard(flow: Flow, peer: number, claim: number): void {
-    this.#advance(claim);
+    this.#advance(claim + 1);
     if (this.#yields) this.#standing.forget(); // What was yielded last found no room.
     this.#yields = false;
     const { internal, counters } = this.#replica;
+    if (this.#reigns && hasMoved(claim))
+      this.#seenFlows.claimed(flow.words, claim, this.#contact.isLate(claim) ? CLAIM_MAX : this.#contact.lost);
     if (internal.count === 0) return;
     const slot = internal.find(flow);
     if (slot < 0 || internal.lifeOf(slot) === DEAD) return;
@@ -117,14 +161,57 @@ export class Ownership {
       return;
     }
     if (isHeld) return; // Nobody was told of it: it goes as replica-live.ts says.
+    if (hasMoved(this.#ours[slot])) {
+      if (this.#goesOnHere(slot, claim)) {
+        this.#ours[slot] = this.#clock;
+        session.changed(slot);
+        return;
+      }
+      if (this.#reigns && hasMoved(claim) && !this.#isKnown(slot, claim, session))
+        this.#seenFlows.note(flow.words, claim);
+    }
     // Nobody knows yet whose epoch is higher, so both may yield.
     if (claim === this.#ours[slot] && session.peerEpoch === null) this.wantsReading = true;
     counters.cache.yielded++;
     if (this.#ours[slot] === UNSAID && claim >= FIRST) this.#isBeaten = true;
     this.#yields = true;
-    this.#replica.ended(slot);
+    this.#replica.withdraw(slot);
   }
   #yields = false;
+
+  /**
+   * The flow in `slot` has moved here, and the peer cannot know: it took over what it knew. Or our daemon and its clock started
+   * anew, and the peer, which is not primary, claimed before it heard of that.
+   */
+  #goesOnHere(slot: number, claim: number): boolean {
+    const { lost } = this.#contact;
+    if (this.#reigns) return !hasMoved(claim) && lost > 0 && this.#ours[slot] > lost && !this.#contact.isLate(claim);
+    return this.#isUnsaid && this.#contact.isBefore(claim);
+  }
+
+  /** Our role is not said, as our daemon started anew, and nobody else is primary. */
+  get #isUnsaid(): boolean {
+    return this.#replica.role === "unknown" && this.#sessions.every(({ peerRole }) => !MAY_REIGN.has(peerRole));
+  }
+
+  /** The peer claims the flow in `slot` knowing that it moved here. */
+  #isKnown(slot: number, claim: number, { extension }: Session): boolean {
+    const ours = this.#ours[slot];
+    if (!this.#contact.isAcknowledged(ours) && extension?.isSettled(slot) !== true) return false;
+    return ours <= this.#contact.lost || this.#contact.isLate(claim);
+  }
+
+  /** The flow has ended at a peer that had this claim on it. If it was the last to see it, what we have merely stands here. */
+  heardEnd(flow: Flow, _peer: number, claim: number): void {
+    this.#advance(claim + 1);
+    const { internal } = this.#replica;
+    if (!this.#reigns || internal.count === 0) return;
+    const slot = internal.find(flow);
+    if (slot < 0 || internal.lifeOf(slot) === DEAD || this.#ours[slot] <= this.#base || claim <= this.#ours[slot])
+      return;
+    this.#ours[slot] = this.#base;
+    for (const session of this.#sessions) session.changed(slot);
+  }
 
   /** What the peer announced lies in `slot` of the external cache now. */
   stored(slot: number, claim: number): void {
@@ -139,7 +226,7 @@ export class Ownership {
 
   /** The least claim on what stands in our kernel. */
   get #least(): number {
-    if (this.#reigns) return this.#reign * REIGN;
+    if (this.#reigns) return this.#base;
     return this.#replica.role === "unknown" ? UNSAID : WEAK;
   }
 
@@ -190,7 +277,6 @@ export class Ownership {
 
   /** An event told that the flow has ended in our kernel. */
   left(flow: Flow): void {
-    if (this.active && this.#reigns) this.#replica.endedFlows.note(flow.words);
     if (this.#standing.count === 0) return;
     const known = this.#replica.external.find(flow);
     if (known >= 0) this.#standing.leave(known);
@@ -203,7 +289,9 @@ export class Ownership {
 
   /** The kernel saw the flow in `slot` move; it was not ours before if `isNews`. `isWhole`: the event says all there is. */
   moved(slot: number, event: Flow, isNews: boolean, isWhole: boolean, nowMs: number): void {
-    if (!isNews && this.#ours[slot] >= FIRST) return;
+    const isOurs = !isNews && (!this.active || this.#ours[slot] >= FIRST);
+    if (this.active) this.#ours[slot] = this.#clock;
+    if (isOurs) return;
     const { external, counters } = this.#replica;
     const known = external.count === 0 ? -1 : external.find(event);
     if (this.active) this.#claim(slot, known);
@@ -223,14 +311,57 @@ export class Ownership {
     this.#ours[slot] = this.#clock;
   }
 
-  /** An entry of a dump lies in `slot` now. `claims`: this node has taken over. */
+  /** The timer of the flow in `slot` was renewed without an event. It matters where another node is primary too: it moves here. */
+  renewed(slot: number): void {
+    if (!this.#reigns || this.#ours[slot] > this.#base) return;
+    if (!this.#sessions.some(({ peerRole }) => peerRole === "master")) return;
+    this.#ours[slot] = this.#clock;
+    for (const session of this.#sessions) session.changed(slot);
+  }
+
+  /**
+   * An entry of a dump lies in `slot` now. `claims`: this node has taken over; what moved here before has moved in this reign too.
+   * One that has begun or changed here since our kernel showed it last has moved, whoever told of it.
+   */
   found(slot: number, entry: Flow, isNews: boolean, claims: boolean): void {
-    const before = this.#ours[slot];
-    const known = isNews && !claims ? this.#replica.external.find(entry) : -1;
-    if (isNews && !claims && this.#hasMoved(known, entry)) this.#claim(slot, known);
-    else if (claims || (isNews && this.#reigns)) this.#ours[slot] = this.#clock;
+    const before = isNews ? 0 : this.#ours[slot];
+    const known = isNews ? this.#replica.external.find(entry) : -1;
+    const base = this.#reign === 0 ? this.#clock : this.#base;
+    if (isNews && this.#hasMoved(known, entry)) this.#claim(slot, known);
+    else if (claims) this.#ours[slot] = Math.max(before, hasMoved(before) ? base + 1 : base);
     else if (isNews) this.#ours[slot] = this.#least;
     if (claims && this.#ours[slot] !== before) for (const session of this.#sessions) session.changed(slot);
+  }
+
+  /** The flow in `slot`, which we announce, has ended in our kernel. An entry that is a peer's ends there without a meaning. */
+  ended(slot: number, flow?: Flow): void {
+    const { internal } = this.#replica;
+    if (!this.#reigns || internal.lifeOf(slot) === DEAD || internal.isHeld(slot)) return;
+    if (flow === undefined) internal.read(slot, this.#scratch, 0);
+    this.#seenFlows.note((flow ?? this.#scratch).words, this.#ours[slot]);
+    this.#advance(this.#ours[slot] + 1);
+  }
+
+  /** Whether the peer's kernel was the last to see the flow, which lies in `known` of the external cache, and it lives there. */
+  isToTakeOn(known: number, flow: Flow): boolean {
+    const { internal, external } = this.#replica;
+    const claim = this.#theirs[known];
+    if (!this.active || !this.#sessions[external.peerOf(known)].extended || !hasMoved(claim)) return false;
+    const own = internal.count === 0 ? -1 : internal.find(flow);
+    if (own >= 0 && internal.lifeOf(own) !== DEAD) return false;
+    const isSeen = this.#seenFlows.has(flow.words);
+    if (isSeen) this.#keeps = true;
+    return !isSeen;
+  }
+
+  /** The peer's flow in `known` is put into our kernel by ourselves: that it stands there does not make it ours yet. */
+  puts(known: number): void {
+    this.#standing.put(known);
+  }
+
+  /** The peer's flow in `known` was put into our kernel, and lies in `slot` of the internal cache now: it moves here from now on. */
+  takenOn(known: number, slot: number): void {
+    this.#claim(slot, known);
   }
 
   #complete(slot: number, known: number, update: Flow, nowMs: number): void {
@@ -267,12 +398,3 @@ export class Ownership {
     if (clock > this.#clock) this.#clock = Math.min(clock, CLAIM_MAX);
   }
 }
-
-const reignOf = (claim: number): number => Math.floor(claim / REIGN);
-
-/** Our epoch is known to be higher than the peer's. */
-function isAhead({ extension, peerEpoch }: Session): boolean {
-  return extension !== undefined && peerEpoch !== null && isHigher(extension.ownEpoch, peerEpoch);
-}
-
-const isHigher = (a: Epoch, b: Epoch): boolean => a.high > b.high || (a.high === b.high && a.low > b.low);

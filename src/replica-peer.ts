@@ -24,6 +24,7 @@ export class PeerHost implements ExtensionHost {
   /** Of a planned handover, to either side. */
   readonly preparation: Preparation;
   readonly #replica: Replica;
+  readonly #peer: number;
   readonly #prover: Prover;
   readonly #walk: Walk;
   readonly #checker: Checker;
@@ -34,6 +35,7 @@ export class PeerHost implements ExtensionHost {
     const { internal, external, expectations } = replica;
     const slots = [internal.flowsMax, expectations.internal.slotsMax] as const;
     this.#replica = replica;
+    this.#peer = peer;
     this.#session = session;
     this.preparation = new Preparation(port);
     this.told = new Digest(...slots);
@@ -82,7 +84,7 @@ export class PeerHost implements ExtensionHost {
   }
 
   heardClock(clock: number, reign: number): void {
-    this.#replica.ownership.heardClock(clock, reign, this.#session.peerRole);
+    this.#replica.ownership.heardClock(this.#peer, clock, reign, this.#session.peerRole);
   }
 
   /** Of the external cache and what the peer told. */

@@ -9,7 +9,6 @@
  */
 
 import { ApplyQueue } from "./cache/apply-queue.ts";
-import { EndedFlows } from "./cache/ended-flows.ts";
 import { ExternalCache } from "./cache/external.ts";
 import { FlowHash } from "./cache/hash.ts";
 import { type Comparison, DEAD, InternalCache } from "./cache/internal.ts";
@@ -23,9 +22,10 @@ import { Datagrams } from "./replica-datagrams.ts";
 import { ReplicaExpectations } from "./replica-expectations.ts";
 import { Live } from "./replica-live.ts";
 import type { Outbound } from "./replica-outbound.ts";
-import { Ownership, WEAK } from "./replica-ownership.ts";
+import { Ownership } from "./replica-ownership.ts";
 import { PeerHost } from "./replica-peer.ts";
 import { Repair } from "./replica-repair.ts";
+import { WEAK } from "./sync/claim.ts";
 import { NO_PROOF, type Proof } from "./sync/proof.ts";
 import type { ExtensionPort, NodeRole, Session, SlotOwner } from "./sync/session.ts";
 import { CLAIM_BYTES, CLAIM_MAX, claimOf } from "./wire/claim.ts";
@@ -80,8 +80,6 @@ export class Replica {
   readonly external: ExternalCache;
   /** For whoever reads a dump of the kernel's table. */
   readonly recentEvents: RecentEvents;
-  /** While this node is primary beside peers that say what they are. */
-  readonly endedFlows: EndedFlows;
   readonly expectations: ReplicaExpectations;
   readonly sessions: readonly Session[];
   readonly counters = new ReplicaCounters();
@@ -103,7 +101,6 @@ export class Replica {
     const hash = new FlowHash(options.hashKey[0], options.hashKey[1]);
     this.internal = new InternalCache(options.flowsMax, hash, options.sessions.length);
     this.recentEvents = new RecentEvents(hash);
-    this.endedFlows = new EndedFlows(hash);
     const queue = options.live ? new ApplyQueue(options.flowsMax, hash) : undefined;
     this.external = new ExternalCache(options.flowsMax, hash, queue);
     this.live = queue && new Live(this, queue);
@@ -118,7 +115,7 @@ export class Replica {
       extension.attach(host);
       return host;
     });
-    this.ownership = new Ownership(this, this.sessions);
+    this.ownership = new Ownership(this, this.sessions, hash);
     this.#repairs = this.sessions.map((session, peer) => new Repair(session, this.hosts[peer]));
     this.#stale = options.sessions.map((_, peer) => new StaleEntries(this.external, peer, options.staleMs));
   }
@@ -138,7 +135,7 @@ export class Replica {
     this.recentEvents.note(flow.words);
     if (kind === EVENT_DESTROY) {
       const slot = this.internal.find(flow);
-      if (slot >= 0) this.ended(slot);
+      if (slot >= 0) this.ended(slot, flow);
       this.ownership.left(flow);
       this.live?.ended(flow, nowMs);
       return;
@@ -192,7 +189,13 @@ export class Replica {
   }
 
   /** The flow in `slot` of the internal cache is no more in the kernel. */
-  ended(slot: number): void {
+  ended(slot: number, flow?: Flow): void {
+    if (this.ownership.active) this.ownership.ended(slot, flow);
+    this.withdraw(slot);
+  }
+
+  /** The peers are told that the flow in `slot` of the internal cache is not ours any more, and nothing after that. */
+  withdraw(slot: number): void {
     if (this.internal.lifeOf(slot) === DEAD) return;
     if (this.internal.isHeld(slot)) {
       this.internal.drop(slot); // Nobody was told of it.
@@ -284,7 +287,7 @@ export class Replica {
     if (!this.#filter.ignores(flow.words)) return false;
     this.counters.cache.ignored++;
     const slot = this.internal.find(flow);
-    if (slot >= 0) this.ended(slot);
+    if (slot >= 0) this.withdraw(slot);
     return true;
   }
 
@@ -333,7 +336,7 @@ export class Replica {
     const { extended } = session;
     let expectation: Expectation | undefined;
     let decoded: Decoded = "ok";
-    const claim = type < CT_DESTROY && extended ? claimOf(view, at, bytes) : 0;
+    const claim = type <= CT_DESTROY && extended ? claimOf(view, at, bytes) : 0;
     if (claim > CLAIM_MAX) decoded = "badPayload";
     else if (type <= CT_DESTROY)
       decoded = decodeFlow(view, at, claim === 0 ? bytes : bytes - CLAIM_BYTES, this.#received, extended);
@@ -377,8 +380,8 @@ export class Replica {
   #learn(type: number, peer: number, claim: number, nowMs: number): void {
     const cache = this.counters.cache;
     this.counters.wire.flowsReceived++;
-    const isClaimed = type !== CT_DESTROY && this.sessions[peer].extended;
-    if (isClaimed) this.ownership.heard(this.#received, peer, claim);
+    const isClaimed = this.sessions[peer].extended;
+    if (isClaimed) this.ownership[type === CT_DESTROY ? "heardEnd" : "heard"](this.#received, peer, claim);
     if (type === CT_DESTROY) {
       if (!this.external.destroy(this.#received, peer)) cache.externalUnknown++;
     } else if (

@@ -3,6 +3,7 @@
  * The daemon makes them, the command line shows them; both see these types and nothing else of each other.
  */
 import type { ApplyReport } from "./report-apply.ts";
+import type { GateReport, KeepalivedReport, TakenOnReport } from "./report-roles.ts";
 import type { VerifyReport } from "./report-verify.ts";
 
 /** What keepalived last said this node is; unknown until it said anything. */
@@ -41,6 +42,8 @@ export interface StatusReport {
   readonly gate: GateReport;
   /** Both nodes have been primary for so long; null: they are not, or the peer cannot say (`peerRole`). */
   readonly splitBrain: { readonly seconds: number } | null;
+  /** What was taken on when the peer had been primary beside this node the last time; null: never since the start. */
+  readonly takenOn: TakenOnReport | null;
   /** How often each command was asked for since the start, by its name. */
   readonly requests: Readonly<Record<string, number>>;
   readonly counters: Counters;
@@ -164,34 +167,6 @@ export interface RecorderReport {
   readonly lost: number;
   /** Why the disk takes none; null while it does. */
   readonly error: string | null;
-}
-
-/** How the role is known. */
-export interface KeepalivedReport {
-  /** The notify_fifo is open; null: none is configured. */
-  readonly fifo: boolean | null;
-  readonly fifoWords: number;
-  /** Lines of the fifo that were no words of keepalived's, and words about another instance. */
-  readonly fifoSkipped: number;
-  /** Words of the notify command that the fifo had said before. */
-  readonly echoes: number;
-  /** Virtual addresses that are held here, of how many known ones. */
-  readonly addressesHeld: number;
-  readonly addresses: number;
-  /** What role and addresses do not agree in, as a sentence. */
-  readonly doubt: string | null;
-  /** What the peer says it is; "unknown" where it is not asked: no sealed link to a ctsync node. */
-  readonly peerRole: Role;
-}
-
-export interface GateReport {
-  readonly state: "off" | "open" | "shut";
-  /** Why there is none, though one is wanted. */
-  readonly obstacle: string | null;
-  /** Packets it has dropped. */
-  readonly held: number;
-  /** When the last takeover opened it, on the daemon's monotonic clock. */
-  readonly openedMs: number | null;
 }
 
 export interface RoleChangeReport {

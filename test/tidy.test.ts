@@ -108,7 +108,7 @@ function layerOf(path: string): Layer {
   if (top === "build.ts") return "build";
   if (top === "ffi") return "ffi";
   if (/^src\/((flow|wire|filter|cache|sync)\/|replica[^/]*\.ts$)/.test(path)) return "core";
-  if (/^src\/(report|report-apply|report-verify|result|version)\.ts$/.test(path)) return "shared";
+  if (/^src\/(report(-[a-z]+)?|result|version)\.ts$/.test(path)) return "shared";
   if (path === "src/main.ts") return "main";
   for (const layer of ["kernel", "channel", "recorder", "config", "daemon", "cli"] as const)
     if (folder === layer) return layer;

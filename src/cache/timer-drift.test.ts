@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { hasDrifted, isWrongTimer } from "./timer-drift.ts";
+import { hasDrifted, isWrongTimer, wasRenewed } from "./timer-drift.ts";
 
 test.each([
   ["a UDP flow's timer that ran out in the cache, and was started again in the kernel", 180, 60, false],
@@ -18,4 +18,11 @@ test("what is allowed between two comparisons is wrong for nobody, and what is w
       if (isWrongTimer(kernel, cached)) expect(hasDrifted(kernel, cached)).toBeTrue();
   expect(isWrongTimer(432_000, 345_600)).toBeFalse();
   expect(isWrongTimer(432_000, 60)).toBeTrue();
+});
+
+test("a timer that is later than it could be was renewed", () => {
+  expect([wasRenewed(180, 174), wasRenewed(180, 175), wasRenewed(432_000, 431_000), wasRenewed(100, 180)]).toEqual([
+    ...[true, false],
+    ...[true, false],
+  ]);
 });

@@ -15,3 +15,9 @@ export function isWrongTimer(kernelSeconds: number, cachedSeconds: number): bool
   const allowed = Math.max(5 * DRIFT_SECONDS, Math.max(kernelSeconds, cachedSeconds) * DRIFT_SHARE * 2);
   return Math.abs(kernelSeconds - cachedSeconds) > allowed;
 }
+
+/** More than the moments between reading a timer and storing it, and whole seconds, make of it: a packet has passed. */
+const RENEWED_SECONDS = 5;
+
+export const wasRenewed = (kernelSeconds: number, cachedSeconds: number): boolean =>
+  kernelSeconds - cachedSeconds > RENEWED_SECONDS;

@@ -7,7 +7,7 @@ import type { Config } from "../config/load.ts";
 import { KernelGate } from "../kernel/gate.ts";
 import type { GateScope } from "../kernel/gate-rules.ts";
 import { explain } from "../kernel/kernel-error.ts";
-import type { GateReport } from "../report.ts";
+import type { GateReport } from "../report-roles.ts";
 import { type GateAction, GatePolicy } from "./gate-policy.ts";
 import type { Log } from "./log.ts";
 import type { VirtualAddress } from "./virtual-addresses.ts";

@@ -10,6 +10,7 @@ import type { KernelLookup } from "../kernel/lookup.ts";
 import type { KernelTimers } from "../kernel/timers.ts";
 import type { Replica } from "../replica.ts";
 import type { AuditReport, CommitReport, Role, RoleChangeReport } from "../report.ts";
+import type { TakenOn } from "../report-roles.ts";
 import type { Apply } from "./apply.ts";
 import type { FlightRecorder } from "./flight-recorder.ts";
 import type { FlightWatch } from "./flight-watch.ts";
@@ -81,6 +82,8 @@ export interface NodeState {
   lastRoleChange: (Omit<RoleChangeReport, "secondsAgo"> & { readonly atMs: number }) | null;
   /** The last commit that had flows. */
   lastCommit: { readonly report: CommitReport; readonly atMs: number } | null;
+  /** What was taken on when two had been primary. */
+  takenOn: (TakenOn & { readonly atMs: number }) | null;
   readonly requests: Record<string, number>;
 }
 

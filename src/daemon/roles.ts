@@ -4,8 +4,10 @@
  */
 
 import type { OwnAddress } from "../kernel/addresses.ts";
-import type { KeepalivedReport, NotifyReport, NotifyRole, ProgressLine, Role } from "../report.ts";
+import type { NotifyReport, NotifyRole, ProgressLine, Role } from "../report.ts";
+import type { KeepalivedReport } from "../report-roles.ts";
 import { type Result, succeed } from "../result.ts";
+import type { Session } from "../sync/session.ts";
 import { monotonicMs } from "./clock.ts";
 import type { Failure, Job } from "./jobs.ts";
 import type { Node } from "./node.ts";
@@ -14,16 +16,18 @@ import { readiness } from "./readiness.ts";
 import { type Doubt, RoleArbiter, type Source } from "./role-arbiter.ts";
 import { SplitBrain } from "./split-brain.ts";
 import { heldOf } from "./virtual-addresses.ts";
-import { commitMissing } from "./work/commit.ts";
 import { relaxWindows } from "./work/kernel-table.ts";
 import { followNobody } from "./work/live.ts";
 import { notify } from "./work/notify.ts";
+import { takeOn } from "./work/take-on.ts";
 
 type Outcome = Result<NotifyReport, Failure<NotifyReport>>;
 /** How often what has no event is looked at: the peer's role, doubts. */
 const LOOK_MS = 500;
-/** A second primary is seen as one within this time. */
-const ENDED_MS = 5_000;
+/** What a node is told of it knows within this time, or there is no contact. */
+const SEEN_MS = 5_000;
+/** And contact is found again when it does within this. */
+const FOUND_MS = 2_000;
 /** A notify command that comes so long after a takeover is no repetition of the word that began it. */
 const AGAIN_MS = 1_000;
 
@@ -59,9 +63,10 @@ export class Roles {
   #skipped = 0;
   #doubt: Doubt | null = null;
   #lookMs = 0;
-  /** The other primary's flows are being committed. */
+  /** The other primary's flows are being taken on. */
   #takesOn = false;
   #turnedMs = 0;
+  #isInContact = false;
 
   constructor(node: Node) {
     const { notifyFifo, takeoverByAddress } = node.config.keepalived;
@@ -85,11 +90,16 @@ export class Roles {
     });
   }
 
-  /** A command long after the takeover, and flows of the peer that are not in the kernel: of two primaries one has died. */
+  /**
+   * A command long after the takeover, and flows of the peer that are not in the kernel: of two primaries one has died. Where there are
+   * claims to tell what of it lives, that is taken on, and no more.
+   */
   #leftToTake(role: NotifyRole, nowMs: number): boolean {
     const { state, replica } = this.#node;
     const sinceMs = state.lastRoleChange?.role === "master" ? nowMs - state.lastRoleChange.atMs : 0;
-    return role === "master" && sinceMs >= AGAIN_MS && replica.external.count > 0;
+    const isLeft = role === "master" && sinceMs >= AGAIN_MS && replica.external.count > 0;
+    if (isLeft && replica.ownership.active) replica.ownership.wantsTakingOn = true;
+    return isLeft && !replica.ownership.active;
   }
 
   /** The machine's own addresses, at the start and whenever they change; undefined: nobody knows. */
@@ -129,6 +139,7 @@ export class Roles {
 
   tick(nowMs: number): void {
     if (this.#split.isDouble && this.#peerRole() !== "master") this.#lookMs = 0;
+    if (this.#node.replica.ownership.wantsTakingOn) this.#takeOn();
     if (nowMs < this.dueMs) return;
     if (this.fifo !== undefined && nowMs >= this.fifo.dueMs) this.readFifo(nowMs);
     if (nowMs >= this.#arbiter.dueMs) this.#advance(nowMs, "the virtual addresses are gone");
@@ -241,10 +252,7 @@ export class Roles {
     const isHeard = replica.sessions.some((session) => session.peerState(nowMs) === "connected");
     const sinceMs = this.#split.sinceMs;
     const event = this.#split.look(state.role, isHeard ? this.#peerRole() : "unknown", nowMs);
-    if (!this.#split.isDouble && !this.#takesOn && nowMs - this.#turnedMs >= ENDED_MS) {
-      this.#turnedMs = nowMs;
-      replica.endedFlows.turn();
-    }
+    this.#keepSeen(nowMs);
     if (event === "none") return;
     if (event === "began") {
       flight.note("split-brain", "begins");
@@ -256,14 +264,31 @@ export class Roles {
       return;
     }
     if (event !== "passed") flight.note("split-brain", "ends");
-    // Nobody else has the connections of a peer that died of it. One that stepped down goes on announcing what ended here
-    // meanwhile, as it stands in its kernel: taken on, it would stay in ours for as long as its timers say.
-    if (state.role === "master" && isHeard) this.#relax();
-    else if (state.role === "master") this.#takeOn();
+    if (state.role === "master") this.#relax();
+    // Nobody else has the connections of a peer that died of it. One that steps down says so: `wantsTakingOn`.
+    if (state.role === "master" && !isHeard) this.#takeOn();
     if (event === "passed") return;
     const seconds = Math.round((nowMs - (sinceMs ?? nowMs)) / 1_000);
     const now = isHeard ? `${state.role === "master" ? "this node" : "the peer"} is master` : "the peer is silent";
     log.warning(`split brain is over after ${seconds} s: ${now}`);
+  }
+
+  /** What was seen here last of flows that left us is kept until the peer knows, which it does not while neither hears the other. */
+  #keepSeen(nowMs: number): void {
+    const { sessions, ownership } = this.#node.replica;
+    // What was on its way when contact was lost is known, or sent again, before there is any.
+    const boundMs = this.#isInContact ? SEEN_MS : FOUND_MS;
+    const knows = (session: Session): boolean =>
+      session.peerState(nowMs) === "connected" && session.lagMs(nowMs) < boundMs;
+    this.#isInContact = sessions.every(knows);
+    ownership.inContact(
+      this.#isInContact,
+      sessions.some((session) => session.peerState(nowMs) === "silent"),
+    );
+    if (!this.#isInContact || this.#takesOn) this.#turnedMs = nowMs;
+    if (nowMs - this.#turnedMs < SEEN_MS) return;
+    this.#turnedMs = nowMs;
+    ownership.turn();
   }
 
   /** Packets of the flows that stand here may have gone the other way. */
@@ -274,14 +299,16 @@ export class Roles {
   }
 
   #takeOn(): void {
-    const { jobs, log } = this.#node;
-    this.#relax();
-    // What the other one let in meanwhile, or saw move last; what our kernel has seen last stays as it is.
+    const { jobs, log, replica } = this.#node;
+    if (this.#takesOn) return;
+    replica.ownership.wantsTakingOn = false;
     this.#takesOn = true;
-    void jobs.add(commitMissing(this.#node)).then((result) => {
+    void jobs.add(takeOn(this.#node)).then((result) => {
       this.#takesOn = false;
-      if (result.ok) log.info(`split brain: flows of the other node that were taken on: ${result.value.committed}`);
-      else log.warning(`split brain: ${result.error.error}`);
+      replica.ownership.tookOn();
+      const taken = result.ok ? result.value : result.error.value;
+      if (taken !== undefined) log.info(`flows of the other primary that were taken on: ${taken.flows}`);
+      if (!result.ok) log.warning(`flows of the other primary: ${result.error.error}`);
     });
   }
 

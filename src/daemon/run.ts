@@ -229,6 +229,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
       preparing: false,
       lastRoleChange: null,
       lastCommit: null,
+      takenOn: null,
       requests: {},
     },
   };

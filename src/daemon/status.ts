@@ -2,6 +2,7 @@
 import { explainRefusal } from "../kernel/explain-errno.ts";
 import type { AuditReport, Counters, LongestPauseReport, PeerReport, StatusReport } from "../report.ts";
 import type { ApplyReport } from "../report-apply.ts";
+import type { TakenOnReport } from "../report-roles.ts";
 import { VERSION } from "../version.ts";
 import { noneApplied } from "./apply.ts";
 import { monotonicMs } from "./clock.ts";
@@ -64,6 +65,7 @@ export function statusReport(node: Node, roles: Roles): StatusReport {
     keepalived: roles.report(),
     gate: node.gate.report(),
     splitBrain: splitMs === null ? null : { seconds: Math.floor(splitMs / 1_000) },
+    takenOn: takenOnReport(node, nowMs),
     requests: state.requests,
     counters: counters(node),
   };
@@ -73,6 +75,12 @@ function longestPause({ longest }: Pauses, nowMs: number): LongestPauseReport | 
   if (longest === null) return null;
   const { atMs, milliseconds: _, ...told } = longest;
   return { secondsAgo: Math.floor((nowMs - atMs) / 1_000), ...told };
+}
+
+function takenOnReport({ state: { takenOn } }: Node, nowMs: number): TakenOnReport | null {
+  if (takenOn === null) return null;
+  const { atMs, ...taken } = takenOn;
+  return { ...taken, secondsAgo: Math.floor((nowMs - atMs) / 1_000) };
 }
 
 function auditReport({ audit: { last } }: Node, nowMs: number): AuditReport | null {

@@ -41,6 +41,7 @@ export const KINDS = [
   "split-brain", // text: "begins" or "ends"
   "overrun", // the kernel dropped events
   "handover", // text: what was done; a: milliseconds since its beginning
+  "taken-on", // a: flows that a second primary had let in and that were put into the kernel, c: refused, d: milliseconds
 ] as const;
 export type Kind = (typeof KINDS)[number];
 

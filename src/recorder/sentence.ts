@@ -43,6 +43,8 @@ export function sentence(note: Note): string {
       return "the kernel dropped events: its table is read again";
     case "handover":
       return `handover: ${text}`;
+    case "taken-on":
+      return `${flows(a)} of the other primary taken on, ${grouped(c)} refused in ${milliseconds(d)}`;
     case "unknown":
       return `something a later version of ctsync knows: ${text}`;
     default:

@@ -1,5 +1,5 @@
 /**
- * Claim: the last attribute of each live flow that an extended peer is told of: header, then 8 bytes, a number below 2^53.
+ * Claim: the last attribute of each flow, or end of one, that an extended peer is told of: header, then 8 bytes, a number below 2^53.
  * It says how good the sender's word on the flow is (`replica-ownership.ts`); conntrackd never sees one.
  */
 import { EXTENDED_MESSAGE_MAX_BYTES } from "./encode.ts";

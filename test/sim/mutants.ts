@@ -376,7 +376,7 @@ export const MUTANTS: readonly Mutant[] = [
     text: "      internal.renew(slot, peer);\n",
     becomes: "",
     worlds: { nodes: 2, kind: "sealed", backupsHaveTraffic: false, settings: { isExtended: true } },
-    seeds: [140],
+    seeds: [87],
     breaks: ["converges", "proven"],
   },
   {
@@ -385,7 +385,7 @@ export const MUTANTS: readonly Mutant[] = [
     text: "    this.#differing = differing;",
     becomes: "    this.#differing = 0;",
     worlds: { nodes: 2, kind: "sealed", backupsHaveTraffic: false, settings: { isExtended: true } },
-    seeds: [2],
+    seeds: [191],
     breaks: ["proven", "converges"],
   },
   // Whose a flow is.
@@ -413,7 +413,7 @@ export const MUTANTS: readonly Mutant[] = [
     text: "const isNews = reign > 0 && reign >= this.#reign;",
     becomes: "const isNews = reign < 0;",
     worlds: { nodes: 2, kind: "sealed", backupsHaveTraffic: false, settings: { isExtended: true } },
-    seeds: [39],
+    seeds: [820, 173],
     breaks: ["converges", "proven"],
   },
   {
@@ -425,7 +425,7 @@ export const MUTANTS: readonly Mutant[] = [
       "true",
     ),
     worlds: { nodes: 2, kind: "sealed", backupsHaveTraffic: false, settings: { isExtended: true } },
-    seeds: [27, 111],
+    seeds: [70],
     breaks: ["converges", "proven"],
   },
   {
@@ -443,7 +443,7 @@ export const MUTANTS: readonly Mutant[] = [
     text: "    if (seen === 0) return this.#isKnown;",
     becomes: "    if (seen === 0) return false;",
     worlds: { nodes: 2, kind: "sealed", settings: { isExtended: true } },
-    seeds: [58],
+    seeds: [2_591, 2_680],
     breaks: ["converges"],
   },
   {
@@ -460,8 +460,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: "replica-ownership.ts",
     text: "    if (this.#ours[slot] === UNSAID && claim >= FIRST) this.#isBeaten = true;\n",
     becomes: "",
-    worlds: { nodes: 2, kind: "sealed", settings: { isExtended: true } },
-    seeds: [1_427],
+    worlds: { nodes: 2, kind: "sealed", backupsHaveTraffic: false, settings: { isExtended: true } },
+    seeds: [2_846],
     breaks: ["converges"],
   },
 ];

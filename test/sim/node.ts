@@ -26,6 +26,9 @@ const DATAGRAMS_PER_TURN = 32;
 /** A session that may not speak yet is asked again this often. */
 const BLOCKED_MS = 20;
 const WANTED_MS = 250;
+/** What was seen last of flows that left is kept for one to two times as long, while the peers are in contact. */
+const SEEN_MS = 5_000;
+const FOUND_MS = 2_000;
 const NO_PAYLOAD = new Uint8Array(new ArrayBuffer(0));
 
 export interface Settings {
@@ -71,6 +74,8 @@ export class Node implements Keys {
   /** When its external cache was damaged last. */
   damagedMs = 0;
   dropped = 0;
+  /** How often it took on what a second primary had let in. */
+  tookOn = 0;
   readonly #code: Code;
   readonly #settings: Settings;
   readonly #link: Link;
@@ -90,6 +95,9 @@ export class Node implements Keys {
   #suspect = false;
   #lostAgain = false;
   #reads = 0;
+  #takesOn = false;
+  #forgotMs = 0;
+  #isInContact = false;
   /** Of this life, by peer; none on an open link. */
   #seals: Seal[] = [];
   #answers: Answers;
@@ -176,6 +184,8 @@ export class Node implements Keys {
     this.#suspect = false;
     this.#lostAgain = false;
     this.#reads = 0;
+    this.#takesOn = false;
+    this.#isInContact = false;
   }
 
   /** keepalived says master: notify.ts of the daemon. */
@@ -229,6 +239,12 @@ export class Node implements Keys {
       replica.ownership.wantsReading = false;
       replica.ownership.wantsClaims = false;
       this.#addResync(() => {}, claims);
+    }
+    this.#keepSeen(replica);
+    if (replica.ownership.wantsTakingOn && !this.#takesOn) {
+      replica.ownership.wantsTakingOn = false;
+      this.#takesOn = true;
+      this.#jobs.push(this.#takeOn(replica));
     }
     if (this.#watches) this.#answers.look(this, replica, nodes, nowMs);
     let more = this.#socket.length > 0 || this.#jobs.length > 0;
@@ -389,6 +405,47 @@ export class Node implements Keys {
     yield* this.#resync(true, () => {});
     for (const session of replica.sessions) session.bulk();
     done();
+  }
+
+  /** roles.ts of the daemon. */
+  #keepSeen({ ownership, sessions }: Replica): void {
+    const { nowMs } = this.#clock;
+    const boundMs = this.#isInContact ? SEEN_MS : FOUND_MS;
+    this.#isInContact = sessions.every(
+      (session) => session.peerState(nowMs) === "connected" && session.lagMs(nowMs) < boundMs,
+    );
+    ownership.inContact(
+      this.#isInContact,
+      sessions.some((session) => session.peerState(nowMs) === "silent"),
+    );
+    if (!this.#isInContact || this.#takesOn) this.#forgotMs = nowMs;
+    if (nowMs - this.#forgotMs < SEEN_MS) return;
+    this.#forgotMs = nowMs;
+    ownership.turn();
+  }
+
+  /** A second primary stepped down: work/take-on.ts. */
+  *#takeOn(replica: Replica): Generator<undefined, void> {
+    const { ownership, internal, external, sessions } = replica;
+    for (const session of sessions) session.request();
+    const isAwaited = (session: (typeof sessions)[number]): boolean =>
+      !session.requestDone && session.peerState(this.#clock.nowMs) !== "silent";
+    while (sessions.some(isAwaited)) yield undefined;
+    if (replica.role === "master") {
+      const plan = new this.#code.CommitPlan(external);
+      const flow = new Flow();
+      for (let slot = plan.next(flow, 0); slot >= 0; slot = plan.next(flow, 0)) {
+        if (!ownership.isToTakeOn(slot, flow)) continue;
+        ownership.puts(slot);
+        this.kernel.commit(flow);
+        const entry = this.kernel.flows.get(idOf(flow.words)) as Flow;
+        if (replica.kernelEntry(entry, this.#clock.nowMs, true) !== "full")
+          ownership.takenOn(slot, internal.find(entry));
+      }
+      this.tookOn++;
+    }
+    ownership.tookOn();
+    this.#takesOn = false;
   }
 
   /** Everything with a bound keeps within it. */

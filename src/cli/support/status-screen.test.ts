@@ -73,6 +73,7 @@ const STATUS: StatusReport = {
   },
   gate: { state: "off", obstacle: null, held: 0, openedMs: null },
   splitBrain: null,
+  takenOn: null,
   requests: { notify: 1, dump: 0, status: 12 },
   counters: { wire: { badVersion: 0, truncated: 2, unknownAttribute: 1 }, session: { stale: 0 } },
 };
@@ -83,10 +84,15 @@ test("what is out of order about the role stands below it", () => {
     keepalived: { ...STATUS.keepalived, fifo: false, doubt: "the role is master, but none is held" },
     gate: { state: "shut", obstacle: null, held: 1_234, openedMs: null },
     splitBrain: { seconds: 75 },
+    takenOn: {
+      ...{ flows: 12, failed: 1, milliseconds: 3, secondsAgo: 60 },
+      failures: [{ errno: "EBUSY", reason: "it stands otherwise", count: 1 }],
+    },
   });
-  expect(screen.split("\n").slice(1, 6)).toEqual([
+  expect(screen.split("\n").slice(1, 7)).toEqual([
     "role      master, for 5 min (the change took 42 ms)",
     "SPLIT     BRAIN: the peer has been master too for 1 min 15 s",
+    "          two were primary: 12 flows of the other one taken on 1 min ago, 1 refused (it stands otherwise)",
     "          DOUBTFUL: the role is master, but none is held",
     "          keepalived's notify_fifo is not there",
     "gate      shut, 1,234 packets dropped",

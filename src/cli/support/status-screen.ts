@@ -11,6 +11,7 @@ import type {
   StatusReport,
 } from "../../report.ts";
 import type { ApplyReport } from "../../report-apply.ts";
+import type { TakenOnReport } from "../../report-roles.ts";
 import { grouped } from "./terminal.ts";
 import { bytesText, durationText } from "./units.ts";
 
@@ -72,15 +73,22 @@ function longestPauseText({
 }
 
 /** What is out of order about the role, and the gate where there is one. */
-function roleRows({ splitBrain, keepalived, gate }: StatusReport): Row[] {
+function roleRows({ splitBrain, takenOn, keepalived, gate }: StatusReport): Row[] {
   const rows: Row[] = [];
   if (splitBrain !== null)
     rows.push(["SPLIT", `BRAIN: the peer has been master too for ${durationText(splitBrain.seconds * 1000)}`]);
+  if (takenOn !== null && takenOn.flows + takenOn.failed > 0) rows.push(["", takenOnText(takenOn)]);
   if (keepalived.doubt !== null) rows.push(["", `DOUBTFUL: ${keepalived.doubt}`]);
   if (keepalived.fifo === false) rows.push(["", "keepalived's notify_fifo is not there"]);
   if (gate.obstacle !== null) rows.push(["gate", `off: ${gate.obstacle}`]);
   else if (gate.state !== "off") rows.push(["gate", `${gate.state}, ${grouped(gate.held)} packets dropped`]);
   return rows;
+}
+
+function takenOnText({ flows, failed, failures, secondsAgo }: TakenOnReport): string {
+  const refused =
+    failed === 0 ? "" : `, ${grouped(failed)} refused (${failures.map(({ reason }) => reason).join("; ")})`;
+  return `two were primary: ${grouped(flows)} flows of the other one taken on ${durationText(secondsAgo * 1000)} ago${refused}`;
 }
 
 function roleText({ role, lastRoleChange }: StatusReport): string {

@@ -5,7 +5,7 @@
  *
  * It takes AUDIT_SHARE of a core at most, however large the table: a pass over a million flows takes some minutes then.
  */
-import { hasDrifted } from "../../cache/timer-drift.ts";
+import { hasDrifted, wasRenewed } from "../../cache/timer-drift.ts";
 import type { Expectation } from "../../flow/expectation.ts";
 import type { Flow } from "../../flow/flow.ts";
 import { monotonicMs } from "../clock.ts";
@@ -109,7 +109,9 @@ class Mending implements Findings {
 
   timer(slot: number, kernelSeconds: number, cachedSeconds: number, nowMs: number): void {
     // What we shortened ourselves is taken back from the cache, should this node become primary again (D-004).
-    if (this.#node.state.timersShortened || !hasDrifted(kernelSeconds, cachedSeconds)) return;
+    if (this.#node.state.timersShortened) return;
+    if (wasRenewed(kernelSeconds, cachedSeconds)) this.#node.replica.ownership.renewed(slot);
+    if (!hasDrifted(kernelSeconds, cachedSeconds)) return;
     this.#node.replica.internal.moveTimer(slot, kernelSeconds, nowMs);
     this.count.timers++;
   }

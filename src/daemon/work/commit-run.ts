@@ -1,7 +1,6 @@
 /** One commit, batch by batch: the external cache's flows in an order that saves the most first, and what becomes of them. */
 import { Errno } from "../../../ffi/errno.ts";
 import { CommitPlan } from "../../cache/commit-plan.ts";
-import type { EndedFlows } from "../../cache/ended-flows.ts";
 import { Flow, HAS, HAS_MASTER, HAS_MASTER_PORTS } from "../../flow/flow.ts";
 import type { KernelCommit } from "../../kernel/commit.ts";
 import { explainRefusal } from "../../kernel/explain-errno.ts";
@@ -30,15 +29,15 @@ export class CommitRun {
   readonly #orphans: number[] = [];
   readonly #before: { readonly helpersLost: number; readonly labelsLost: number };
   readonly #startMs = monotonicMs();
-  readonly #ended: EndedFlows | undefined;
+  readonly #isWanted: (slot: number, flow: Flow) => boolean;
   #standing = 0;
   #failed = 0;
   #adopted = 0;
 
-  /** `ended`: only what is missing is committed, neither what the internal cache has nor what has ended here of late. */
-  constructor(node: Committer, ended?: EndedFlows) {
+  /** `isWanted`: what of the external cache is committed; all of it where it is left out. */
+  constructor(node: Committer, isWanted: (slot: number, flow: Flow) => boolean = () => true) {
     this.#node = node;
-    this.#ended = ended;
+    this.#isWanted = isWanted;
     this.#plan = new CommitPlan(node.replica.external);
     const { helpersLost, labelsLost } = node.commit;
     this.#before = { helpersLost, labelsLost };
@@ -54,12 +53,11 @@ export class CommitRun {
     while (commit.hasRoom() && passed < PASSED_MAX) {
       const slot = this.#next(nowMs);
       if (slot < 0) break;
-      const stands = replica.internal.count > 0 && replica.internal.find(this.#flow) >= 0;
-      if (this.#ended !== undefined && (stands || this.#ended.has(this.#flow.words))) {
+      if (!this.#isWanted(slot, this.#flow)) {
         passed++;
         continue;
       }
-      if (stands) this.#standing++;
+      if (replica.internal.count > 0 && replica.internal.find(this.#flow) >= 0) this.#standing++;
       commit.add(this.#flow, slot, timeoutOf(this.#flow));
       added++;
     }

@@ -21,22 +21,9 @@ export function* commitAlone(node: Node): Job<CommitReport> {
   return result;
 }
 
-/**
- * Commits what the peer announces alone: what our kernel lacks, and what the peer's kernel was the last to see move
- * (`replica-ownership.ts`). What we announce ourselves is newer, and is never overwritten;
- * what has ended in our kernel since is not brought back (`ended-flows.ts`).
- */
-export function* commitMissing(node: Node): Job<CommitReport> {
-  const result = yield* commit(node, true);
-  void node.jobs.addIdle(resync(node)).then((reread) => {
-    if (!reread.ok) node.log.warning(`after the commit: ${reread.error.error}`);
-  });
-  return result;
-}
-
 /** Whoever calls this reads the kernel's table afterwards: flows that begin meanwhile may go unreported until then. */
-export function* commit(node: Node, missingOnly = false): Job<CommitReport> {
-  const run = new CommitRun(node, missingOnly ? node.replica.endedFlows : undefined);
+export function* commit(node: Node): Job<CommitReport> {
+  const run = new CommitRun(node);
   const total = node.replica.external.count;
   const many = total >= MANY_FLOWS;
   node.replica.ownership.kernelWritten();

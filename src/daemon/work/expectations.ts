@@ -81,10 +81,11 @@ export function* eachExpectation(
   }
 }
 
-/** Those whose time has run out are passed over. */
+/** Those whose time has run out are passed over, and those that are not wanted. */
 export function* commitExpectations(
   external: ExternalExpectations,
   commit: ExpectationCommit,
+  isWanted: (expectation: Expectation) => boolean = () => true,
 ): Generator<Slice, ExpectationsCommitReport, void> {
   const failures = new Map<number, number>();
   const committedBefore = commit.committed;
@@ -95,7 +96,7 @@ export function* commitExpectations(
     for (; slot >= 0 && monotonicMs() < sliceEndMs; ) {
       for (; slot >= 0 && commit.hasRoom(); slot = external.nextLive(slot + 1), done++) {
         const expectation = external.read(slot, monotonicMs());
-        if (expectation.timeoutSeconds !== 0) commit.add(expectation, slot);
+        if (expectation.timeoutSeconds !== 0 && isWanted(expectation)) commit.add(expectation, slot);
       }
       const refused = commit.flush();
       for (let i = 0; i < refused; i++) {

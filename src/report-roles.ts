@@ -1,0 +1,43 @@
+/** What the daemon reports of its role, and of two that were primary. */
+import type { Refusal, Role } from "./report.ts";
+
+/** How the role is known. */
+export interface KeepalivedReport {
+  /** The notify_fifo is open; null: none is configured. */
+  readonly fifo: boolean | null;
+  readonly fifoWords: number;
+  /** Lines of the fifo that were no words of keepalived's, and words about another instance. */
+  readonly fifoSkipped: number;
+  /** Words of the notify command that the fifo had said before. */
+  readonly echoes: number;
+  /** Virtual addresses that are held here, of how many known ones. */
+  readonly addressesHeld: number;
+  readonly addresses: number;
+  /** What role and addresses do not agree in, as a sentence. */
+  readonly doubt: string | null;
+  /** What the peer says it is; "unknown" where it is not asked: no sealed link to a ctsync node. */
+  readonly peerRole: Role;
+}
+
+export interface GateReport {
+  readonly state: "off" | "open" | "shut";
+  /** Why there is none, though one is wanted. */
+  readonly obstacle: string | null;
+  /** Packets it has dropped. */
+  readonly held: number;
+  /** When the last takeover opened it, on the daemon's monotonic clock. */
+  readonly openedMs: number | null;
+}
+
+/** Flows that a peer had let in as a second primary, and that were put into this node's kernel. */
+export interface TakenOn {
+  readonly flows: number;
+  /** Refused by the kernel, and why. */
+  readonly failed: number;
+  readonly failures: readonly Refusal[];
+  readonly milliseconds: number;
+}
+
+export interface TakenOnReport extends TakenOn {
+  readonly secondsAgo: number;
+}
