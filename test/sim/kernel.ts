@@ -82,6 +82,19 @@ export class Kernel {
     else this.#raise(EVENT_UPDATE, this.#change(flow));
   }
 
+  /** A packet of this flow passes, and leaves this mark on it. */
+  marks(id: number, mark: number): void {
+    const flow = this.flows.get(id);
+    if (flow !== undefined) {
+      this.#raise(EVENT_UPDATE, this.#change(flow, mark));
+      return;
+    }
+    const begun = this.#begin(id);
+    begun.words[MARK] = mark;
+    begun.words[HAS] |= HAS_MARK;
+    this.#raise(EVENT_NEW, begun);
+  }
+
   end(id: number): void {
     const flow = this.flows.get(id);
     if (flow === undefined) return;
@@ -146,7 +159,7 @@ export class Kernel {
   }
 
   /** The event carries status and what changed; the table keeps the whole. */
-  #change(flow: Flow): Flow {
+  #change(flow: Flow, mark?: number): Flow {
     const random = this.#random;
     const event = this.#event;
     event.clear();
@@ -156,7 +169,8 @@ export class Kernel {
     event.words[STATUS] = flow.words[STATUS];
     both(flow, event, VERSION, ++this.#versions.last, HAS_SEQADJ);
     const what = random.below(4);
-    if (what === 0) both(flow, event, MARK, random.below(100), HAS_MARK);
+    if (mark !== undefined) both(flow, event, MARK, mark, HAS_MARK);
+    else if (what === 0) both(flow, event, MARK, random.below(100), HAS_MARK);
     else if (what === 1) both(flow, event, LABELS + 1, random.percent(20) ? 0 : 1 + random.below(100), HAS_LABELS);
     else if (what === 2 && flow.l4proto === IPPROTO_TCP) both(flow, event, INFO, 2 + random.below(6), HAS_STATE);
     return event;

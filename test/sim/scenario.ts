@@ -2,6 +2,7 @@
 import type { Code } from "./code.ts";
 import { falseProof, firstDifference, firstUnproven } from "./converged.ts";
 import { Faults } from "./faults.ts";
+import { splitBrain } from "./split.ts";
 import { Violation } from "./violation.ts";
 import { type Fixed, World } from "./world.ts";
 
@@ -61,6 +62,7 @@ function tell(seed: number, code: Code, fixed: Fixed): Outcome {
     for (const node of nodes) for (const command of ["request", "bulk", "resync"] as const) node.command(command);
   }
   world.runFor(1_500);
+  if (fixed.splits ?? seed % 4 === 1) splitBrain(world);
   if (random.percent(40)) faults.overrun(); // Nothing that comes later covers up what the reread missed.
   if (seed % 3 === 0) rereadUnderLoad(world);
   world.packetEveryMs = Number.POSITIVE_INFINITY;

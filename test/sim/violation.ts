@@ -7,6 +7,7 @@ export type Invariant =
   | "window"
   | "answered"
   | "proven"
+  | "healed"
   | "no-crash";
 
 export class Violation extends Error {

@@ -10,7 +10,7 @@ import { type Clock, Node, type Settings } from "./node.ts";
 import { Random } from "./random.ts";
 
 /** Flows through the firewalls, whichever of them is primary, and each machine's own. */
-const SERVICE_FLOWS = 48;
+export const SERVICE_FLOWS = 48;
 const OWN_FLOWS = 10;
 /** Where tuples change, as they do when clients come and go, some of the flows end for good this often, and others begin. */
 const CHURN_EVERY_MS = 1_000;
@@ -26,6 +26,8 @@ export interface Fixed {
   readonly nodes?: number;
   readonly kind?: LinkKind;
   readonly backupsHaveTraffic?: boolean;
+  /** Whether two are primary at once for a while; where they can be. */
+  readonly splits?: boolean;
   readonly settings?: Partial<Settings>;
 }
 
