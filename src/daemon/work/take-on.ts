@@ -39,6 +39,7 @@ export function* takeOn(node: Node): Job<TakenOn> {
     while (more && monotonicMs() < sliceEndMs) more = taking.batch();
     if (!more) break;
     yield 0;
+    if (state.role !== "master") break; // The other one is: it has the last word on what it let in.
   }
   const expectations = yield* commitExpectations(replica.expectations.external, node.expectationCommit, (expectation) =>
     taking.took(expectation),
