@@ -127,7 +127,8 @@ export class Ownership {
    * again, and the peer's clock was heard, ours jumps ahead of all that it claimed meanwhile. `isSilent`: nothing is heard of a peer.
    */
   inContact(isInContact: boolean, isSilent = !isInContact): void {
-    const known = () => acknowledgedTo(this.#sessions, this.#ours, this.#replica.internal.slotsEnd, this.#clock);
+    const known = (from: number) =>
+      acknowledgedTo(this.#sessions, this.#ours, this.#replica.internal.slotsEnd, from, this.#clock);
     this.#contact.look(isInContact, isSilent, known);
     if (this.#reigns) this.#advance(Math.max(this.#contact.ask(this.#sessions, this.#clock), this.#contact.lost + 1));
   }
@@ -148,8 +149,8 @@ export class Ownership {
     if (this.#yields) this.#standing.forget(); // What was yielded last found no room.
     this.#yields = false;
     const { internal, counters } = this.#replica;
-    if (this.#reigns && hasMoved(claim))
-      this.#seenFlows.claimed(flow.words, claim, this.#contact.isLate(claim) ? CLAIM_MAX : this.#contact.lost);
+    const known = this.#contact.isLate(claim) ? CLAIM_MAX : this.#contact.lost;
+    if (this.#reigns && hasMoved(claim)) this.#seenFlows.claimed(flow.words, claim, known);
     if (internal.count === 0) return;
     const slot = internal.find(flow);
     if (slot < 0 || internal.lifeOf(slot) === DEAD) return;
@@ -202,11 +203,10 @@ export class Ownership {
   }
 
   /** The flow has ended at a peer that had this claim on it. If it was the last to see it, what we have merely stands here. */
-  heardEnd(flow: Flow, _peer: number, claim: number): void {
+  heardEnd(flow: Flow, claim: number): void {
     this.#advance(claim + 1);
     const { internal } = this.#replica;
-    if (!this.#reigns || internal.count === 0) return;
-    const slot = internal.find(flow);
+    const slot = this.#reigns && internal.count > 0 ? internal.find(flow) : -1;
     if (slot < 0 || internal.lifeOf(slot) === DEAD || this.#ours[slot] <= this.#base || claim <= this.#ours[slot])
       return;
     this.#ours[slot] = this.#base;
@@ -345,13 +345,13 @@ export class Ownership {
   /** Whether the peer's kernel was the last to see the flow, which lies in `known` of the external cache, and it lives there. */
   isToTakeOn(known: number, flow: Flow): boolean {
     const { internal, external } = this.#replica;
-    const claim = this.#theirs[known];
-    if (!this.active || !this.#sessions[external.peerOf(known)].extended || !hasMoved(claim)) return false;
+    if (!this.active || !this.#sessions[external.peerOf(known)].extended) return false;
+    if (!hasMoved(this.#theirs[known])) return false;
     const own = internal.count === 0 ? -1 : internal.find(flow);
     if (own >= 0 && internal.lifeOf(own) !== DEAD) return false;
-    const isSeen = this.#seenFlows.has(flow.words);
-    if (isSeen) this.#keeps = true;
-    return !isSeen;
+    if (!this.#seenFlows.has(flow.words)) return true;
+    this.#keeps = true;
+    return false;
   }
 
   /** The peer's flow in `known` is put into our kernel by ourselves: that it stands there does not make it ours yet. */

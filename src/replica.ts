@@ -378,18 +378,18 @@ export class Replica {
   }
 
   #learn(type: number, peer: number, claim: number, nowMs: number): void {
-    const cache = this.counters.cache;
     this.counters.wire.flowsReceived++;
     const isClaimed = this.sessions[peer].extended;
-    if (isClaimed) this.ownership[type === CT_DESTROY ? "heardEnd" : "heard"](this.#received, peer, claim);
+    if (isClaimed && type !== CT_DESTROY) this.ownership.heard(this.#received, peer, claim);
     if (type === CT_DESTROY) {
-      if (!this.external.destroy(this.#received, peer)) cache.externalUnknown++;
+      if (isClaimed) this.ownership.heardEnd(this.#received, claim);
+      if (!this.external.destroy(this.#received, peer)) this.counters.cache.externalUnknown++;
     } else if (
       type === CT_NEW
         ? !this.external.create(this.#received, nowMs, peer)
         : !this.external.update(this.#received, nowMs, peer)
     ) {
-      cache.externalFull++;
+      this.counters.cache.externalFull++;
       this.sessions[peer].dirt.mark("external-full", nowMs);
     } else {
       if (isClaimed) this.ownership.stored(this.external.toldSlot, claim);

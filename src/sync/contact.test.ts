@@ -48,9 +48,10 @@ describe("when contact is lost", () => {
     const settled = (...open: number[]): Session =>
       session({ extension: { isSettled: (slot: number) => !open.includes(slot) } as Session["extension"] });
     const claims = Float64Array.of(12, 40, 30, 35, 5);
-    expect(acknowledgedTo([settled()], claims, 4, 41)).toBe(41);
-    expect(acknowledgedTo([settled(1), settled(3, 4)], claims, 4, 41)).toBe(34);
-    expect(acknowledgedTo([settled(), session({ bulkDone: false })], claims, 4, 41)).toBe(0);
+    expect(acknowledgedTo([settled()], claims, 4, 0, 41)).toBe(41);
+    expect(acknowledgedTo([settled(1), settled(3, 4)], claims, 4, 0, 41)).toBe(34);
+    expect(acknowledgedTo([settled(1, 2)], claims, 4, 30, 41)).toBe(39);
+    expect(acknowledgedTo([settled(), session({ bulkDone: false })], claims, 4, 0, 41)).toBe(0);
   });
 
   test("a peer that is slow, or greets anew, does not make a later moment of it", () => {
