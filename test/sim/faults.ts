@@ -151,9 +151,9 @@ export class Faults {
     );
   }
 
-  /** What a former primary holds runs out, unless it took over again. */
+  /** What a former primary holds runs out, unless it took over again, were it as the second one. */
   #purge(node: Node): void {
-    if (this.#world.primary === node || this.#isBusy) return;
+    if (this.#world.primary === node || this.#isBusy || node.replica?.role === "master") return;
     for (const id of [...node.kernel.flows.keys()]) node.kernel.end(id);
   }
 

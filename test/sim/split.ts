@@ -107,7 +107,8 @@ class Split {
       throw new Violation("healed", `node ${survivor.index} has taken nothing on after ${HEAL_MS} ms`);
     this.#check(survivor, stood);
     world.after(random.percent(50) ? PURGE_MS : PURGE_LATE_MS, () => {
-      if (world.primary === survivor) for (const id of [...loser.kernel.flows.keys()]) loser.kernel.end(id);
+      if (world.primary !== survivor || loser.replica?.role === "master") return; // The next split brain.
+      for (const id of [...loser.kernel.flows.keys()]) loser.kernel.end(id);
     });
   }
 
