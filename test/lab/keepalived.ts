@@ -26,6 +26,8 @@ export interface KeepalivedSettings {
   readonly asideScript?: string | undefined;
   /** A firewall of higher priority leaves the addresses where they are. */
   readonly nopreempt?: boolean;
+  /** The addresses are announced when they are taken over, and not once more five seconds later. */
+  readonly announcesOnce?: boolean;
   /** Path of the fifo that keepalived writes its words to. */
   readonly notifyFifo?: string | undefined;
 }
@@ -38,7 +40,7 @@ ${settings.nopreempt ? "  nopreempt\n" : ""}  interface ${address.interface}
   virtual_router_id ${address.router}
   priority ${settings.priority}
   advert_int ${settings.advertSeconds}
-  virtual_ipaddress {
+${settings.announcesOnce ? "  garp_master_delay 0\n" : ""}  virtual_ipaddress {
     ${address.ipv4}
   }
   virtual_ipaddress_excluded {

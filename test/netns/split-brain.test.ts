@@ -29,7 +29,8 @@ async function start(firewall: Firewall, keyFile: string): Promise<Daemon> {
     keepalived: { notify_fifo: notifyFifo, instance: "FIREWALL", virtual_addresses: VIRTUAL },
   });
   const daemon = await startDaemon(namespace, config);
-  await firewall.startKeepalived({ notifyFifo });
+  // The first one, which announces its addresses again while the second one has them too, would have the connections back.
+  await firewall.startKeepalived({ notifyFifo, announcesOnce: true });
   return daemon;
 }
 
