@@ -4,7 +4,7 @@ import type { Node } from "./node.ts";
 import type { World } from "./world.ts";
 
 /** Flows that nobody told of have numbers that are so much higher. */
-const GHOSTS = 0x01000000;
+export const GHOSTS = 0x01000000;
 
 /** Damages so many flows at most; how many it were. */
 export function damage({ random, nowMs }: World, node: Node, flowsMax: number): number {

@@ -4,6 +4,7 @@ import type { Replica } from "../../src/replica.ts";
 import type { Extension } from "../../src/sync/extended.ts";
 import type { Ftfw, FtfwLimits } from "../../src/sync/ftfw.ts";
 import type { Sending, Session, SlotOwner } from "../../src/sync/session.ts";
+import { GHOSTS } from "./damage.ts";
 import { describeFlow, idOf, VERSION } from "./digest.ts";
 import { Violation } from "./violation.ts";
 
@@ -125,7 +126,8 @@ export function watchExternal(replica: Replica, where: string): void {
     const slot = external.find(flow);
     if (slot >= 0) {
       external.read(slot, stored, 0);
-      if (stored.words[VERSION] > flow.words[VERSION])
+      const isGhost = idOf(flow.words) >= GHOSTS; // Its version is what damage made of it.
+      if (!isGhost && stored.words[VERSION] > flow.words[VERSION])
         throw new Violation("newer-stays", `${where}: ${describeFlow(stored)} ended by DESTROY ${describeFlow(flow)}`);
     }
     return destroy.call(external, flow);
