@@ -88,6 +88,15 @@ describe.each([false, true])("between two nodes that know each other: %p", (exte
     expect([knows(primary, 1), sent(backup), knows(backup, 1), owns(backup, 1)]).toEqual([true, 1, false, true]);
   });
 
+  test("what a takeover has adopted is counted once, whatever begins and ends beside it", () => {
+    live(backup).queue.follow(false);
+    backup.event(EVENT_NEW, numbered(3));
+    live(backup).adopt(numbered(1), backup.nowMs);
+    backup.event(EVENT_DESTROY, numbered(3));
+    for (const i of [1, 2]) live(backup).adopt(numbered(i), backup.nowMs); // The dump begins again; one is new.
+    expect(live(backup).adopted).toBe(1);
+  });
+
   test("what a former primary yielded before it stepped down goes from its kernel if it is another entry than the peer's", () => {
     const old = numbered(1);
     old.words[REPLY_PORTS] = portsWord(443, 60_000);

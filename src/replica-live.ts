@@ -22,6 +22,8 @@ export class Live {
   holding = true;
   /** Entries that stood before we came, and that the peer named. */
   peersFound = 0;
+  /** Flows of the peers that have become ours, in all takeovers. */
+  adopted = 0;
   readonly #replica: Replica;
   readonly #kernels = new Flow();
   readonly #peers = new Flow();
@@ -119,6 +121,7 @@ export class Live {
     const session = sessions[external.peerOf(theirs)];
     const withdraws = session.extended && session.peerState(nowMs) === "connected";
     if (external.wasToldSince(theirs)) return entry;
+    if (!external.wasAdopted(theirs)) this.adopted++;
     if (withdraws) external.adopted(theirs);
     else external.remove(theirs);
     return entry;

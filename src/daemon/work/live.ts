@@ -103,8 +103,8 @@ export function* drain(node: Node, apply: Apply): Job<Drained & { readonly expec
 
 /** After `drain`: the kernel's table is ours, entry by entry. What the external cache has and the kernel has not is put into it. */
 export function* adopt(node: Node, apply: Apply, live: Live): Job<AdoptReport> {
-  const { internal, expectations } = node.replica;
-  const before = internal.count;
+  const { expectations } = node.replica;
+  const before = live.adopted;
   const read = yield* reread(node, (flow, nowMs) => live.adopt(flow, nowMs));
   if (!read.ok) return refuse({ error: read.error.error });
   apply.beginEmpty();
@@ -114,7 +114,7 @@ export function* adopt(node: Node, apply: Apply, live: Live): Job<AdoptReport> {
   yield* adoptApplied(node, live, missing);
   void node.jobs.addIdle(letGo(node, node.state.words));
   expectations.external.forgetCommitted(); // They are the kernel's now, and were read with its flows.
-  const value = { read: read.value.read, adopted: internal.count - before, missing: missing.length, refused };
+  const value = { read: read.value.read, adopted: live.adopted - before, missing: missing.length, refused };
   return refused === 0 ? succeed(value) : refuse({ error: `${refused} flows could not be put into the kernel`, value });
 }
 
