@@ -34,3 +34,12 @@ test("takes again what was given back before it goes further, so the pages above
   expect(slab.end).toBe(11);
   expect(slab.words.length).toBe(16_000);
 });
+
+test("of one that is empty again nothing is in use, so a walk over it is none", () => {
+  const slab = new Slab(100, 4);
+  for (let i = 0; i < 100; i++) slab.take();
+  for (let i = 0; i < 99; i++) slab.give(i);
+  expect(slab.end).toBe(100);
+  slab.give(99);
+  expect([slab.end, slab.count, slab.take()]).toEqual([0, 0, 0]);
+});

@@ -17,7 +17,7 @@ export class Slab {
     this.#free = new Uint32Array(recordsMax);
   }
 
-  /** One past the highest number ever in use. */
+  /** One past the highest number in use since none was. */
   get end(): number {
     return this.#end;
   }
@@ -40,5 +40,6 @@ export class Slab {
 
   give(record: number): void {
     this.#free[this.#freeCount++] = record;
+    if (this.#freeCount === this.#end) this.clear(); // Whoever walks the records in use has nothing to walk.
   }
 }

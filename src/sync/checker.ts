@@ -124,7 +124,7 @@ export class Checker {
     this.#differed.fill(0);
     this.#verdictSeq = -1;
     this.#equalMs = Number.NEGATIVE_INFINITY;
-    while (this.#wanted.length > 0) this.#wanted.shift();
+    this.#wanted.clear();
   }
 
   get #leftovers(): number {
@@ -267,7 +267,7 @@ export class Checker {
     if (this.#flowsListed < MASSIVE_FLOWS || this.#flowsMissing * 2 < this.#flowsListed) return;
     if (nowMs - this.#massiveMs < MASSIVE_MS) return;
     this.#massiveMs = nowMs;
-    while (this.#wanted.length > 0) this.#wanted.shift();
+    this.#wanted.clear();
     this.#buckets.fill(0);
     this.#requestAll();
   }

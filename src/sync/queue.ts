@@ -45,6 +45,11 @@ export class WordQueue {
     return true;
   }
 
+  clear(): void {
+    this.#head = this.#tail;
+    this.#base = this.#head;
+  }
+
   /** The word `back` places before the end: 1 is the newest. The caller knows that there is one. */
   fromEnd(back: number): number {
     return this.#words[(this.#tail - back - this.#base) & this.#mask];
