@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { bare, give, makeFlow } from "../../test/make-flow.ts";
 import { Flow, HAS_MASTER, HAS_STATUS, MASTER_PROTO, ORIG_PORTS, protoWord, STATUS } from "../flow/flow.ts";
 import { IPS_ASSURED, IPS_CONFIRMED } from "../flow/status.ts";
-import { CommitPlan } from "./commit-plan.ts";
+import { CommitPlan, LOOK_ON } from "./commit-plan.ts";
 import { ExternalCache } from "./external.ts";
 import { FlowHash } from "./hash.ts";
 
@@ -27,7 +27,8 @@ function cacheWith(kinds: readonly Kind[]): ExternalCache {
 function order(plan: CommitPlan): number[] {
   const flow = new Flow();
   const ports: number[] = [];
-  while (plan.next(flow, NOW_MS) >= 0) ports.push(flow.words[ORIG_PORTS]);
+  for (let slot = plan.next(flow, NOW_MS); slot !== -1; slot = plan.next(flow, NOW_MS))
+    if (slot !== LOOK_ON) ports.push(flow.words[ORIG_PORTS]);
   return ports;
 }
 
@@ -56,6 +57,17 @@ test("flows may leave the cache while the plan is under way: each that stays is 
   cache.remove(first);
   cache.destroy(bare(makeFlow({ ports: 1 })));
   expect(order(plan)).toEqual([2, 3]);
+});
+
+test("a long walk over flows that are for later is not done in one go", () => {
+  const cache = new ExternalCache(4_096, new FlowHash(1, 2));
+  for (let port = 0; port < 4_096; port++) cache.create(flowOf(port === 4_000 ? "assured" : "other", port), NOW_MS);
+  const plan = new CommitPlan(cache);
+  const flow = new Flow();
+  let walks = 0;
+  while (plan.next(flow, NOW_MS) === LOOK_ON) walks++;
+  expect([flow.words[ORIG_PORTS], walks]).toEqual([4_000, 15]);
+  expect(order(plan)).toHaveLength(4_095);
 });
 
 test("an empty cache has nothing to commit, however often it is asked", () => {

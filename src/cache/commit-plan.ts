@@ -13,6 +13,9 @@ import { IPS_ASSURED } from "../flow/status.ts";
 import type { ExternalCache } from "./external.ts";
 
 const PASSES = 3;
+/** `next` found none among so many slots, and has more to look at. */
+export const LOOK_ON = -2;
+const SLOTS_AT_ONCE = 256;
 
 export class CommitPlan {
   readonly #cache: ExternalCache;
@@ -25,16 +28,17 @@ export class CommitPlan {
     this.#cache = cache;
   }
 
-  /** The next slot, its flow unpacked into `flow`; -1 at the end. */
+  /** The next slot, its flow unpacked into `flow`; LOOK_ON where it is to be asked again, -1 at the end. */
   next(flow: Flow, nowMs: number): number {
-    while (this.#pass < PASSES) {
-      const slot = this.#from < 0 ? -1 : this.#cache.nextLive(this.#from);
-      if (slot < 0) {
+    for (let looked = 0; this.#pass < PASSES; looked++) {
+      if (looked === SLOTS_AT_ONCE) return LOOK_ON;
+      if (this.#from < 0 || this.#from >= this.#cache.slotsEnd) {
         this.#pass++;
         this.#from = this.#first[this.#pass] ?? -1;
         continue;
       }
-      this.#from = slot + 1;
+      const slot = this.#from++;
+      if (!this.#cache.isUsed(slot)) continue;
       this.#cache.read(slot, flow, nowMs);
       const pass = passOf(flow.words);
       if (pass === this.#pass) return slot;

@@ -16,7 +16,9 @@ interface ToldEntries {
   readonly slotsEnd: number;
 }
 
+/** A tick looks at so many, and removes so many of them. */
 const SLOTS_PER_TICK = 16_384;
+const REMOVED_PER_TICK = 512;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class StaleEntries {
@@ -56,7 +58,7 @@ export class StaleEntries {
   #removeSome(): number {
     let removed = 0;
     const end = Math.min(this.#slot + SLOTS_PER_TICK, this.#cache.slotsEnd);
-    for (; this.#slot < end; this.#slot++) {
+    for (; this.#slot < end && removed < REMOVED_PER_TICK; this.#slot++) {
       if (!this.#cache.isStale(this.#slot, this.#peer)) continue;
       this.#cache.remove(this.#slot);
       removed++;

@@ -1,6 +1,6 @@
 /** One commit, batch by batch: the external cache's flows in an order that saves the most first, and what becomes of them. */
 import { Errno } from "../../../ffi/errno.ts";
-import { CommitPlan } from "../../cache/commit-plan.ts";
+import { CommitPlan, LOOK_ON } from "../../cache/commit-plan.ts";
 import { Flow, HAS, HAS_MASTER, HAS_MASTER_PORTS } from "../../flow/flow.ts";
 import type { KernelCommit } from "../../kernel/commit.ts";
 import { explainRefusal } from "../../kernel/explain-errno.ts";
@@ -52,6 +52,10 @@ export class CommitRun {
     let passed = 0;
     while (commit.hasRoom() && passed < PASSED_MAX) {
       const slot = this.#next(nowMs);
+      if (slot === LOOK_ON) {
+        passed += PASSED_MAX / 4;
+        continue;
+      }
       if (slot < 0) break;
       if (!this.#isWanted(slot, this.#flow)) {
         passed++;
@@ -86,7 +90,7 @@ export class CommitRun {
 
   #next(nowMs: number): number {
     const slot = this.#plan.next(this.#flow, nowMs);
-    if (slot >= 0) return slot;
+    if (slot !== -1) return slot;
     const { external } = this.#node.replica;
     let orphan = this.#orphans.pop();
     while (orphan !== undefined && !external.isUsed(orphan)) orphan = this.#orphans.pop(); // It ended meanwhile.
