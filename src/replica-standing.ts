@@ -19,6 +19,9 @@ const UNSTEADY = IPS_DYING | IPS_OFFLOAD | IPS_HW_OFFLOAD;
 
 export class Standing {
   readonly #seen: Uint32Array;
+  /** Where a digest is, how often we had written into our kernel then: after one more it is worth no more than STANDS. */
+  readonly #seenAt: Uint16Array;
+  #writes = 1;
   /** Flows of the external cache that stand here too. */
   count = 0;
   /** Times that something was forgotten: a reading that began before tells nothing of what began since. */
@@ -27,6 +30,7 @@ export class Standing {
 
   constructor(slots: number) {
     this.#seen = new Uint32Array(slots);
+    this.#seenAt = new Uint16Array(slots);
   }
 
   stands(slot: number): boolean {
@@ -37,13 +41,20 @@ export class Standing {
   hasMoved(slot: number, entry: Uint32Array): boolean {
     const seen = slot < 0 ? 0 : this.#seen[slot];
     if (seen === 0) return this.#isKnown;
-    return seen !== STANDS && (entry[STATUS] & UNSTEADY) === 0 && seen !== entryDigest(entry);
+    return (
+      seen !== STANDS &&
+      this.#seenAt[slot] === this.#writes &&
+      (entry[STATUS] & UNSTEADY) === 0 &&
+      seen !== entryDigest(entry)
+    );
   }
 
   /** Our kernel shows the entry, which stays the peer's. */
   show(slot: number, entry: Uint32Array): void {
     this.put(slot);
-    if ((entry[STATUS] & UNSTEADY) === 0) this.#seen[slot] = entryDigest(entry);
+    if ((entry[STATUS] & UNSTEADY) !== 0) return;
+    this.#seen[slot] = entryDigest(entry);
+    this.#seenAt[slot] = this.#writes;
   }
 
   /** The flow in `slot` stands in our kernel. */
@@ -75,8 +86,8 @@ export class Standing {
   /** We wrote into our kernel, or are about to. */
   wrote(): void {
     this.forget();
-    if (this.count === 0) return;
-    for (let slot = 0; slot < this.#seen.length; slot++) if (this.#seen[slot] !== 0) this.#seen[slot] = STANDS;
+    this.#writes = (this.#writes % 0xffff) + 1;
+    if (this.#writes === 1) this.#seenAt.fill(0); // No digest is of write number 0.
   }
 
   /** The whole of our kernel's table was read, and nothing was found no room for. */
