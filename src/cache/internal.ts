@@ -238,6 +238,11 @@ export class InternalCache {
       words[TIMEOUT] = remainingSeconds(words[TIMEOUT], Math.floor(nowMs / 1000) - this.#updatedSeconds[slot]);
   }
 
+  /** The slot holds a flow that is not dead. */
+  isLive(slot: number): boolean {
+    return this.#table.isUsed(slot) && this.#life[slot] !== DEAD;
+  }
+
   /** The first slot from `from` on whose flow is not dead, or -1. */
   nextLive(from: number): number {
     let slot = this.#table.nextUsed(from);
@@ -284,7 +289,7 @@ export class InternalCache {
   }
 
   isUnseen(slot: number): boolean {
-    return this.#table.isUsed(slot) && this.#life[slot] !== DEAD && this.#seen[slot] !== this.#pass;
+    return this.isLive(slot) && this.#seen[slot] !== this.#pass;
   }
 
   /** Passes are numbered 1 to 255, over and over. */

@@ -15,6 +15,7 @@ import type { Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
 import { compareExpectations } from "./compare-expectations.ts";
 import { eventsRead, type Findings, SUPERSEDED } from "./findings.ts";
+import { SliceClock } from "./slice-clock.ts";
 import { eachKernelFlow } from "./table.ts";
 
 /** A flow that changed between two looks is looked at once more, this often at most. */
@@ -144,9 +145,11 @@ class Comparison {
     const { lookup, replica } = this.#node;
     const { internal } = replica;
     const slots: number[] = [];
-    for (let next = internal.nextUnseen(0); next >= 0 && !this.#over; ) {
+    const slice = new SliceClock();
+    for (let next = 0; next < internal.slotsEnd && !this.#over; ) {
       slots.length = 0;
-      for (; next >= 0 && lookup.hasRoom(); next = internal.nextUnseen(next + 1)) {
+      for (; next < internal.slotsEnd && lookup.hasRoom() && !slice.isOver(); next++) {
+        if (!internal.isUnseen(next)) continue;
         internal.read(next, this.#cached, monotonicMs());
         lookup.add(this.#cached);
         slots.push(next);
@@ -158,6 +161,7 @@ class Comparison {
       for (const slot of gone) if (internal.isUnseen(slot)) this.#findings.dead(slot, monotonicMs());
       if (this.#suspects.length > 0) yield* this.#confirmSuspects();
       yield 0;
+      slice.begin();
     }
   }
 

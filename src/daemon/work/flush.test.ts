@@ -2,9 +2,10 @@
 import { describe, expect, test } from "bun:test";
 import { makeExpectation } from "../../../test/make-expectation.ts";
 import { makeFlow } from "../../../test/make-flow.ts";
-import { type Node, pair, talk } from "../../../test/replica-node.ts";
+import { Node, pair, talk } from "../../../test/replica-node.ts";
 import { EVENT_NEW } from "../../replica.ts";
 import { flushCommitted } from "./flush.ts";
+import { SliceClock } from "./slice-clock.ts";
 
 const began = ({ replica, nowMs }: Node, port: number): void =>
   replica.expectations.kernelEvent(true, makeExpectation(port), nowMs);
@@ -43,6 +44,17 @@ describe("after a takeover the external caches have", () => {
     a.event(EVENT_NEW, makeFlow({ ports: 2 }));
     talk(a, b);
     expect(flush(b)).toEqual([1]);
+  });
+
+  test("what was told of meanwhile, however much, and the walk over it yields", () => {
+    const b = new Node(1_000, 1_000);
+    b.replica.external.beginTakeover();
+    for (let port = 1; port <= 1_000; port++) b.replica.external.create(makeFlow({ ports: port }), 0);
+    let nowMs = 0;
+    const job = flushCommitted(b, new SliceClock(() => nowMs++));
+    let slices = 0;
+    for (let step = job.next(); !step.done; step = job.next()) slices++;
+    expect([b.replica.external.count, slices]).toEqual([1_000, 7]);
   });
 
   test("an expectation that a peer told of meanwhile, a known one or another, and nothing else", () => {

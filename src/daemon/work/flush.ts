@@ -1,12 +1,10 @@
 /** Empties a cache, or the kernel's table. */
 import type { FlushReport, FlushTarget } from "../../report.ts";
 import { succeed } from "../../result.ts";
-import { monotonicMs } from "../clock.ts";
-import { type Job, SLICE_MS } from "../jobs.ts";
+import type { Job } from "../jobs.ts";
 import type { Node } from "../node.ts";
 import { flushKernel } from "./kernel-table.ts";
-
-const FLOWS_PER_LOOK = 64;
+import { SliceClock } from "./slice-clock.ts";
 
 export function* flush(node: Node, what: FlushTarget): Job<FlushReport> {
   if (what === "kernel") return yield* flushKernel(node);
@@ -17,7 +15,7 @@ export function* flush(node: Node, what: FlushTarget): Job<FlushReport> {
 }
 
 /** After a takeover: what was committed leaves the external cache. What a peer has told of since `beginTakeover` stays. */
-export function* flushCommitted({ replica }: Pick<Node, "replica">): Job<FlushReport> {
+export function* flushCommitted({ replica }: Pick<Node, "replica">, slice = new SliceClock()): Job<FlushReport> {
   const { external, expectations } = replica;
   expectations.external.forgetCommitted();
   if (external.toldSince === 0 && expectations.external.count === 0) {
@@ -25,13 +23,14 @@ export function* flushCommitted({ replica }: Pick<Node, "replica">): Job<FlushRe
     return succeed({ removed: replica.flushExternal() });
   }
   let removed = 0;
-  let sliceEndMs = monotonicMs() + SLICE_MS;
-  for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1)) {
-    if (external.wasToldSince(slot)) continue;
+  for (let slot = 0; slot < external.slotsEnd; slot++) {
+    if (slice.isOver()) {
+      yield 0;
+      slice.begin();
+    }
+    if (!external.isUsed(slot) || external.wasToldSince(slot)) continue;
     external.remove(slot);
-    if (++removed % FLOWS_PER_LOOK !== 0 || monotonicMs() < sliceEndMs) continue;
-    yield 0;
-    sliceEndMs = monotonicMs() + SLICE_MS;
+    removed++;
   }
   external.endTakeover();
   return succeed({ removed });

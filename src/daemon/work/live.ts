@@ -21,12 +21,12 @@ import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
 import { commitExpectations } from "./expectations.ts";
 import { reread } from "./resync.ts";
+import { SliceClock } from "./slice-clock.ts";
 
 /** Longer than a living peer is ever silent. */
 const ANSWER_MS = 3_500;
 const WAIT = { peerWaitMs: 5 } as const;
 const NOTHING: Drained = { applied: 0, withdrawn: 0, refused: 0, failures: [] };
-const SLOTS_PER_LOOK = 1_024;
 const LOOK_MS = 250;
 
 /** keepalived spoke: from now on the kernel follows the peer's word, or does not. */
@@ -59,18 +59,21 @@ export function* settle(node: Node): Job<{ readonly leftOver: number }> {
   const flow = new Flow();
   const seconds = node.config.sync.purgeTimeoutSeconds;
   let leftOver = 0;
-  let seen = 0;
-  for (let slot = internal.nextLive(0); slot >= 0; slot = internal.nextLive(slot + 1)) {
-    if (internal.isHeld(slot) && live.settle(slot, monotonicMs()) === "left over" && internal.leaveOver(slot)) {
+  const slice = new SliceClock();
+  for (let slot = 0; slot < internal.slotsEnd; slot++) {
+    if (slice.isOver()) {
+      timers.flush(); // Another job may use them in between.
+      yield 0;
+      slice.begin();
+    }
+    if (!internal.isLive(slot) || !internal.isHeld(slot)) continue;
+    if (live.settle(slot, monotonicMs()) === "left over" && internal.leaveOver(slot)) {
       // It ended while we were not there, or nobody speaks for it: it lives no longer than a short absence.
       internal.read(slot, flow, monotonicMs());
       if (!timers.hasRoom()) timers.flush();
       if (!flow.has(HAS_TIMEOUT) || flow.words[TIMEOUT] > seconds) timers.add(flow, slot, seconds);
       leftOver++;
     }
-    if (++seen % SLOTS_PER_LOOK !== 0) continue;
-    timers.flush(); // Another job may use them in between.
-    yield 0;
   }
   timers.flush();
   return succeed({ leftOver });
@@ -127,29 +130,40 @@ function* letGo({ replica, state }: Node, word: number): Job<void> {
   const withdraws = (session: Session): boolean => session.extended && session.peerState(monotonicMs()) !== "silent";
   while (state.words === word && external.count > 0 && sessions.some(withdraws)) yield LOOK_MS;
   if (state.words !== word) return succeed(undefined); // Roles have changed since.
-  let seen = 0;
-  for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1)) {
-    if (external.wasAdopted(slot)) external.remove(slot);
-    if (++seen % SLOTS_PER_LOOK === 0) yield 0;
+  const slice = new SliceClock();
+  for (let slot = 0; slot < external.slotsEnd; slot++) {
+    if (slice.isOver()) {
+      yield 0;
+      if (state.words !== word) return succeed(undefined);
+      slice.begin();
+    }
+    if (external.isUsed(slot) && external.wasAdopted(slot)) external.remove(slot);
   }
   external.endTakeover();
   return succeed(undefined);
 }
 
 /** The peer's flows that our kernel knows nothing of: they wait. */
-export function* findMissing({ replica }: Pick<Node, "replica">, live: Live): Generator<Slice, number[], void> {
+export function* findMissing(
+  { replica }: Pick<Node, "replica">,
+  live: Live,
+  slice = new SliceClock(),
+): Generator<Slice, number[], void> {
   const { external } = replica;
   const flow = new Flow();
   const missing: number[] = [];
-  let seen = 0;
-  for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1)) {
+  for (let slot = 0; slot < external.slotsEnd; slot++) {
+    if (slice.isOver()) {
+      yield 0; // The peer goes on: a slot that was named before may be free after it.
+      slice.begin();
+    }
+    if (!external.isUsed(slot)) continue;
     external.read(slot, flow, monotonicMs());
     // What was adopted and is not ours has ended here since.
     if (!external.wasAdopted(slot) && !live.isOurs(flow)) {
       live.queue.changed(slot, monotonicMs());
       missing.push(slot);
     }
-    if (++seen % SLOTS_PER_LOOK === 0) yield 0; // The peer goes on: a slot that was named before may be free after it.
   }
   return missing;
 }

@@ -17,6 +17,7 @@ import { monotonicMs } from "../clock.ts";
 import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
 import { resyncExpectations } from "./expectations.ts";
+import { SliceClock } from "./slice-clock.ts";
 import { eachKernelFlow } from "./table.ts";
 
 /** `claims`: this node has taken over, so what stands in its kernel is its own to announce. */
@@ -107,14 +108,17 @@ class Reread {
   *#askForUnseen(): Generator<Slice, Result<void>, void> {
     const { lookup, replica } = this.#node;
     const { internal } = replica;
-    for (let slot = internal.nextUnseen(0); slot >= 0; ) {
-      for (; slot >= 0 && lookup.hasRoom(); slot = internal.nextUnseen(slot + 1)) {
+    const slice = new SliceClock();
+    for (let slot = 0; slot < internal.slotsEnd; ) {
+      for (; slot < internal.slotsEnd && lookup.hasRoom() && !slice.isOver(); slot++) {
+        if (!internal.isUnseen(slot)) continue;
         internal.read(slot, this.#flow, monotonicMs());
         lookup.add(this.#flow);
       }
       this.#ask();
       if (this.#errno !== 0) return this.#cannotAsk();
       yield 0;
+      slice.begin();
     }
     return succeed(undefined);
   }
