@@ -37,6 +37,8 @@ const TRIES_COUNTED_MAX = 5;
 export class ApplyQueue {
   /** Whether the kernel follows the external cache: it does while this node is not primary. */
   active = false;
+  /** From this slot on nobody has looked yet what the external cache has: the kernel may have an entry of any of it. */
+  lookedTo = Number.POSITIVE_INFINITY;
   /** Slots that wait, whose entry stands, and whose flow the kernel refused. */
   waiting = 0;
   standing = 0;
@@ -86,7 +88,8 @@ export class ApplyQueue {
     this.#state.fill(0);
     this.#tries.fill(0);
     this.#due.fill(0);
-    while (this.#list.length > 0) this.#list.shift();
+    this.#list.clear();
+    this.lookedTo = Number.POSITIVE_INFINITY;
     this.waiting = 0;
     this.standing = 0;
     this.failing = 0;
@@ -106,7 +109,7 @@ export class ApplyQueue {
   }
 
   stands(slot: number): boolean {
-    return (this.#state[slot] & STANDS) !== 0;
+    return (this.#state[slot] & STANDS) !== 0 || slot >= this.lookedTo;
   }
 
   isWaiting(slot: number): boolean {

@@ -27,6 +27,7 @@ import { IPS_ASSURED, IPS_CONFIRMED } from "../flow/status.ts";
 import { Apply, type ApplyParts } from "./apply.ts";
 import { monotonicMs } from "./clock.ts";
 import { SLICE_MS, type Slice } from "./jobs.ts";
+import { SliceClock } from "./work/slice-clock.ts";
 
 /** So few that each slot is taken again and again. */
 const FLOWS_MAX = 6;
@@ -126,6 +127,15 @@ class ModelKernel {
   }
 }
 
+/** Over at every third step. */
+class ShortSlices extends SliceClock {
+  #steps = 0;
+
+  override isOver(): boolean {
+    return ++this.#steps % 3 === 0;
+  }
+}
+
 function world() {
   const node = new Node(1_000, FLOWS_MAX, undefined, { live: true });
   const { replica } = node;
@@ -133,7 +143,7 @@ function world() {
   live.holding = false;
   replica.role = "backup";
   const kernel = new ModelKernel();
-  const apply = new Apply({ replica, doubtSeconds: 60, ...kernel.parts() }, live);
+  const apply = new Apply({ replica, doubtSeconds: 60, ...kernel.parts() }, live, new ShortSlices());
   apply.begin(monotonicMs());
   return { replica, external: replica.external, queue: live.queue, kernel, apply };
 }
@@ -154,6 +164,24 @@ function run<T>(generator: Generator<Slice, T, void>): T {
     if (done) return value;
   }
 }
+
+test("a node that steps down puts what the cache has into the kernel a part a turn, and takes out what leaves meanwhile", () => {
+  const node = world();
+  const { external, queue, kernel, apply } = node;
+  apply.end();
+  for (let i = 1; i <= FLOWS_MAX; i++) external.create(numbered(i), 0);
+  for (let i = 0; i <= FLOWS_MAX; i++) kernel.entries.set(keyOf(numbered(i)), numbered(i)); // It was primary.
+  apply.begin(monotonicMs());
+  apply.turn(monotonicMs());
+  expect(queue.waiting).toBeWithin(1, FLOWS_MAX);
+  expect([apply.isCurrent(monotonicMs()), apply.dueMs]).toEqual([false, 0]);
+  for (const i of [1, FLOWS_MAX]) external.destroy(numbered(i));
+  settle(node);
+  expect(apply.isCurrent(monotonicMs())).toBe(true);
+  const left = Array.from({ length: FLOWS_MAX - 2 }, (_, i) => i + 2);
+  expect([...kernel.entries.keys()].toSorted()).toEqual([0, ...left].map((i) => keyOf(numbered(i))).toSorted());
+  expect(queue.standing).toBe(left.length);
+});
 
 describe("a takeover that puts the last flows into the kernel", () => {
   test("finds those that were refused, and nothing in the slots that are free", () => {

@@ -35,6 +35,7 @@ import { monotonicMs } from "./clock.ts";
 import { SLICE_MS, type Slice } from "./jobs.ts";
 import { timeoutOf } from "./timeout.ts";
 import { refusal } from "./work/refusal.ts";
+import { SliceClock } from "./work/slice-clock.ts";
 
 /** Longest share of a turn. */
 const PART_MS = 2;
@@ -98,6 +99,7 @@ export class Apply {
   readonly #deletes: ApplyParts["deletes"];
   readonly #timers: ApplyParts["timers"];
   readonly #doubtSeconds: number;
+  readonly #slice: SliceClock;
   readonly #flow = new Flow();
   readonly #master = new Flow();
   /** Of the flows of a batch. */
@@ -110,7 +112,8 @@ export class Apply {
   /** Related flows do not wait for their master any more. */
   #draining = false;
 
-  constructor(parts: ApplyParts, live: Live) {
+  constructor(parts: ApplyParts, live: Live, slice = new SliceClock()) {
+    this.#slice = slice;
     this.#replica = parts.replica;
     this.#queue = live.queue;
     this.#live = live;
@@ -128,13 +131,29 @@ export class Apply {
   /** From now on the kernel follows what the external cache has, and what it is told. It may have any of that: we were primary. */
   begin(nowMs: number): void {
     if (this.#queue.active) return;
-    const { external } = this.#replica;
     this.#queue.follow(true);
-    for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1)) {
-      this.#queue.found(slot, false);
-      this.#queue.changed(slot, nowMs);
-    }
+    if (this.#replica.external.count > 0) this.#queue.lookedTo = 0;
     this.#scanMs = nowMs + SCAN_MS;
+  }
+
+  /** Goes on with what `begin` began. */
+  #lookOn(nowMs: number): void {
+    const { external } = this.#replica;
+    const queue = this.#queue;
+    const slice = this.#slice;
+    slice.begin();
+    for (let slot = queue.lookedTo; slot < external.slotsEnd; slot++) {
+      queue.lookedTo = slot;
+      if (slice.isOver()) return;
+      if (!external.isUsed(slot)) continue;
+      queue.found(slot, false);
+      queue.changed(slot, nowMs);
+    }
+    queue.lookedTo = Number.POSITIVE_INFINITY;
+  }
+
+  get #looks(): boolean {
+    return this.#queue.lookedTo < Number.POSITIVE_INFINITY;
   }
 
   /** As `begin`, but nothing waits yet: this node has taken over, and says itself what its kernel lacks. */
@@ -159,6 +178,7 @@ export class Apply {
   /** When `turn` wants to be called again. */
   get dueMs(): number {
     const { waiting, withdrawing, oldestMs } = this.#queue;
+    if (this.#looks) return 0;
     if (waiting + withdrawing === 0) return this.#scanMs;
     if (waiting + withdrawing >= BATCH_FLOWS) return 0;
     return Math.min(this.#scanMs, Math.min(oldestMs, this.#withdrawnMs) + GATHER_MS);
@@ -166,11 +186,15 @@ export class Apply {
 
   /** Nothing waits that has waited for long. */
   isCurrent(nowMs: number): boolean {
-    return nowMs - this.#queue.oldestMs < 10 * GATHER_MS;
+    return !this.#looks && nowMs - this.#queue.oldestMs < 10 * GATHER_MS;
   }
 
   turn(nowMs: number): void {
     if (!this.#queue.active) return;
+    if (this.#looks) {
+      this.#lookOn(nowMs);
+      return;
+    }
     if (nowMs >= this.#scanMs) this.#scan(nowMs);
     if (this.#queue.withdrawing > 0) this.#withdrawnMs = Math.min(this.#withdrawnMs, nowMs);
     if (nowMs < this.dueMs) return;
@@ -186,9 +210,16 @@ export class Apply {
     this.#draining = true;
     this.#commit.start();
     try {
-      if (queue.failing > 0)
-        for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1))
-          if (!queue.isSettled(slot)) queue.changed(slot, monotonicMs());
+      for (; this.#looks; yield 0) this.#lookOn(monotonicMs());
+      const slice = this.#slice;
+      slice.begin();
+      for (let slot = 0; queue.failing > 0 && slot < external.slotsEnd; slot++) {
+        if (slice.isOver()) {
+          yield 0;
+          slice.begin();
+        }
+        if (external.isUsed(slot) && !queue.isSettled(slot)) queue.changed(slot, monotonicMs());
+      }
       for (let sliceEndMs = monotonicMs() + SLICE_MS; this.#batch(monotonicMs()); ) {
         if (monotonicMs() < sliceEndMs) continue;
         recentEvents.anything();
