@@ -15,7 +15,8 @@ function toldToSleepMs(breath: Breath, turnMs: number, restMs: number, seconds =
 }
 
 test("who works without a pause leaves others the twentieth part of every second, and not much more", () => {
-  for (const toldMs of toldToSleepMs(new Breath(), 2, 0, 5)) expect(toldMs).toBeWithin(50, 95);
+  for (const turnMs of [0.5, 2, 5, 9])
+    for (const toldMs of toldToSleepMs(new Breath(), turnMs, 0, 5)) expect(toldMs).toBeWithin(50, 96);
 });
 
 test("some tenths of a second are free, after a rest again", () => {

@@ -9,15 +9,16 @@
 const SLEEP_PART = 0.1;
 /** 0.4 s of work are free after a rest: a drained burst, a commit of 100,000 flows. */
 const CREDIT_MS = 40;
-/** Longest sleep while something waits. */
-const BREATH_MS = 0.7;
+/** A sleep while something waits: as long as the turns make it. */
+const BREATH_MS_MIN = 0.7;
+const BREATH_MS_MAX = 2;
 
 export class Breath {
   #debtMs = -CREDIT_MS;
 
   /** How long the loop should sleep now, whatever waits for it. */
   get dueMs(): number {
-    return this.#debtMs >= BREATH_MS ? BREATH_MS : 0;
+    return this.#debtMs >= BREATH_MS_MIN ? Math.min(this.#debtMs, BREATH_MS_MAX) : 0;
   }
 
   worked(milliseconds: number): void {
