@@ -37,8 +37,8 @@ import { timeoutOf } from "./timeout.ts";
 import { refusal } from "./work/refusal.ts";
 import { SliceClock } from "./work/slice-clock.ts";
 
-/** Longest share of a turn. */
-const PART_MS = 2;
+/** Longest share of a turn, which has others beside: together they stay under ten milliseconds. */
+const PART_MS = 1.5;
 /** How long the first of a batch waits for others; so many make a batch full. */
 const GATHER_MS = 10;
 const BATCH_FLOWS = 256;

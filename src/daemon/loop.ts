@@ -24,7 +24,8 @@ import { TranslatedMasters } from "./work/translated-masters.ts";
 
 /** Bounds of each part of a turn, so that a flood of events cannot starve the peer, nor the peer the kernel. */
 const PART_MS = 2;
-const SEND_BATCHES_PER_TURN = 8;
+/** A batch is some tenths of a millisecond, or a few where what it says is far apart in memory. */
+const SEND_MS = 1;
 /** Portions begin as small as this. */
 const EVENTS_LEAST = 16;
 const DATAGRAMS_LEAST = 2;
@@ -305,7 +306,7 @@ export class Loop {
   #transmit(link: Link, peer: number, nowMs: number): void {
     const { channel } = link;
     if (channel === undefined) return;
-    for (let batch = 0; batch < SEND_BATCHES_PER_TURN; batch++) {
+    for (const endMs = monotonicMs() + SEND_MS; monotonicMs() < endMs; ) {
       const more = channel.flush() && this.#node.replica.transmit(peer, channel, nowMs);
       if (more) continue;
       this.#want(channel.fd, channel.flush() ? EPOLLIN : EPOLLIN | EPOLLOUT);
