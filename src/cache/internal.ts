@@ -245,6 +245,7 @@ export class InternalCache {
 
   /** The first slot from `from` on whose flow is not dead, or -1. */
   nextLive(from: number): number {
+    if (this.count === 0) return -1; // A node that stepped down has nothing but dead ones for a while.
     let slot = this.#table.nextUsed(from);
     while (slot >= 0 && this.#life[slot] === DEAD) slot = this.#table.nextUsed(slot + 1);
     return slot;
