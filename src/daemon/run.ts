@@ -45,6 +45,7 @@ import { Systemd } from "./systemd.ts";
 import { audit, newAudit } from "./work/audit.ts";
 import { collect } from "./work/collect.ts";
 import { leave, settle } from "./work/live.ts";
+import { OwnFlows } from "./work/own-flows.ts";
 import { resync } from "./work/resync.ts";
 import { wantedReading } from "./work/wanted.ts";
 
@@ -133,18 +134,19 @@ async function serve(node: Node, addresses: AddressWatch): Promise<number> {
 
   node.flight.note("start", VERSION, { a: process.pid });
   log.info(`ctsync ${VERSION} starts: process ${process.pid}, control socket ${config.control.socket}`);
+  const ownFlows = new OwnFlows(node);
   const loop = new Loop({
     node,
     addresses,
     systemd,
     roles,
-    addressesChanged: () => roles.addresses(updateOwnAddresses(node)),
+    addressesChanged: () => roles.addresses(updateOwnAddresses(node, ownFlows)),
     overrun: () => repair(node),
     readingWanted: () => readWanted(node),
     clients: () => control.busy,
   });
   readKernel(node, systemd);
-  roles.begin(updateOwnAddresses(node), monotonicMs());
+  roles.begin(updateOwnAddresses(node), monotonicMs()); // Before the first flow.
   await loop.run();
   systemd.stopping();
   node.gate.close();
@@ -279,7 +281,7 @@ const whole = ({ family, words }: Pick<Network, "family" | "words">): Network =>
 });
 
 /** The machine's addresses and both ends of each link are the firewall's own affair. Those of the machine. */
-function updateOwnAddresses(node: Node): readonly OwnAddress[] | undefined {
+function updateOwnAddresses(node: Node, ownFlows?: OwnFlows): readonly OwnAddress[] | undefined {
   const found = ownAddresses();
   if (!found.ok) {
     node.log.warning(explain(found.error));
@@ -287,7 +289,9 @@ function updateOwnAddresses(node: Node): readonly OwnAddress[] | undefined {
   }
   const ends = node.config.links.flatMap(({ local, peer }) => [local, peer]);
   node.watch.addresses(found.value);
+  const isNew = found.value.some((address) => !node.filter.has(address));
   node.filter.setOwn([...found.value, ...ends].map(whole));
+  if (isNew) ownFlows?.addressCame();
   return found.value;
 }
 

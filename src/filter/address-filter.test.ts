@@ -46,6 +46,16 @@ test("a flow that begins or ends at the firewall itself is ignored, as long as t
   expect(ignored(flow(INSIDE, VIRTUAL), [])).toBe(false);
 });
 
+test("an address is known to be ignored by whatever makes it so", () => {
+  const filter = new AddressFilter([{ family: 4, words: [0xc0a80a00], prefixBits: 24 }]); // 192.168.10.0/24
+  expect([INSIDE, VIRTUAL, OUTSIDE6, [0x7f000001]].map((words) => filter.has(whole(words)))).toEqual([
+    ...[true, false],
+    ...[false, true],
+  ]);
+  filter.setOwn([whole(VIRTUAL), whole(OUTSIDE6)]);
+  expect([VIRTUAL, OUTSIDE6, INSIDE6].map((words) => filter.has(whole(words)))).toEqual([true, true, false]);
+});
+
 test("configured networks cover the addresses under their prefix and no others", () => {
   const network = { family: 4, words: [0xc0a80a00], prefixBits: 28 } as const; // 192.168.10.0/28
   expect(ignored(flow(INSIDE, OUTSIDE), [], [network])).toBe(true);

@@ -56,6 +56,11 @@ export class AddressFilter {
     this.#networks6 = Uint32Array.from(wide);
   }
 
+  /** Whether flows that begin or end at this address are ignored. */
+  has({ family, words }: Pick<Network, "family" | "words">): boolean {
+    return family === 6 ? this.#has6(words, 0) : this.#has4(words[0]);
+  }
+
   ignores(words: Uint32Array): boolean {
     if (familyOf(words[PROTO]) === 6) return this.#has6(words, ORIG_SRC) || this.#has6(words, REPLY_SRC);
     return this.#has4(words[ORIG_SRC]) || this.#has4(words[REPLY_SRC]);
@@ -67,7 +72,7 @@ export class AddressFilter {
     return false;
   }
 
-  #has6(words: Uint32Array, at: number): boolean {
+  #has6(words: ArrayLike<number>, at: number): boolean {
     const networks = this.#networks6;
     for (let i = 0; i < networks.length; i += 8) {
       let differing = 0;

@@ -184,10 +184,13 @@ test("the machine's own, the link's and the configured addresses are left out, o
       return [between(address, other, 1000 + i), between(other, address, 2000 + i)];
     });
   insert(sides[0], [...bothWays(ignored), ...bothWays(kept)]);
-  await replicated0(2 * kept.length);
-  const dump = (await cached(sides[0], "internal")).join("\n");
-  for (const address of ["192.0.2.10", "198.51.100.99", "10.7.0.1", "2001:db8:77:1::5", "2001:db8:7::1"])
-    expect(dump).not.toContain(`"${address}"`);
+  const names = ["192.0.2.10", "198.51.100.99", "10.7.0.1", "2001:db8:77:1::5", "2001:db8:7::1"];
+  const onlyKept = async (): Promise<boolean> => {
+    const dump = await cached(sides[0], "internal");
+    return dump.length === 2 * kept.length && !names.some((name) => dump.join("\n").includes(`"${name}"`));
+  };
+  // The kernel may tell of the IPv6 address after it has told of its flows, which are taken back then.
+  await until(onlyKept, DEADLINE_MS, "the cache has what is to be kept, and nothing else");
   // A dump of the kernel's table finds them again, and leaves them out again.
   expect(await daemons[0].succeed("resync")).toContain(": 0 new, 0 updated, 0 removed\n");
   await until(
@@ -197,7 +200,7 @@ test("the machine's own, the link's and the configured addresses are left out, o
   );
 });
 
-test("flows of a virtual address are taken back once the address comes and the kernel is read again", async () => {
+test("flows of a virtual address are taken back once the address comes, without a reading of the kernel", async () => {
   await pair();
   const virtual = [0x0a320001]; // 10.50.0.1
   insert(sides[0], [
@@ -212,7 +215,6 @@ test("flows of a virtual address are taken back once the address comes and the k
     "link set dev inside up",
     "address add 10.50.0.1/32 dev inside",
   );
-  await daemons[0].succeed("resync");
   await until(async () => (await statusOf(sides[1])).external === 1, DEADLINE_MS, "the peer forgets them as well");
   expect((await statusOf(sides[0])).internal).toBe(1);
   // And no event brings them in again.
