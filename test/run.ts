@@ -1,5 +1,6 @@
 /**
- * `npm test`: every check and every test, in order, one heading each.
+ * `npm test`: every check and every test, in order, one heading each. What needs nothing but a core runs side by side with
+ * others of its kind; what each of them says is shown in one piece.
  *
  * All of them run even after one failed, so that one run tells everything. The last line is "N passed, M failed": tests
  * as bun counts them, and one failure for each check, or test process, that failed without counting anything. A test
@@ -39,7 +40,8 @@ function testGroups() {
   return { unit, simulation, golden, fuzzing, namespaces, faults, failover };
 }
 
-function stages(): Stage[] {
+/** Stages by turns; those of one turn run side by side. */
+function turns(): Stage[][] {
   const groups = testGroups();
   const bunTest = (title: string, files: string[]): Stage => ({
     title: `${title}: ${files.length} files`,
@@ -47,26 +49,42 @@ function stages(): Stage[] {
     isTest: true,
   });
   return [
-    { title: "Types", command: ["node_modules/.bin/tsc"] },
-    { title: "Lint and format", command: ["node_modules/.bin/biome", "check"] },
-    { title: "Unused files, exports and packages", command: ["node_modules/.bin/knip"] },
-    { title: "Build of dist/ctsync", command: [process.execPath, "build.ts"] },
-    bunTest("Unit and property tests", groups.unit),
-    bunTest("Simulation", groups.simulation),
-    bunTest("Golden tests", groups.golden),
-    bunTest("Fuzzing", groups.fuzzing),
-    bunTest("Namespace tests", groups.namespaces),
-    bunTest("Real faults and a short soak", groups.faults),
-    bunTest("Failover suite, quick form", groups.failover),
+    [
+      { title: "Types", command: ["node_modules/.bin/tsc"] },
+      { title: "Lint and format", command: ["node_modules/.bin/biome", "check"] },
+      { title: "Unused files, exports and packages", command: ["node_modules/.bin/knip"] },
+    ],
+    [{ title: "Build of dist/ctsync", command: [process.execPath, "build.ts"] }],
+    [bunTest("Unit and property tests", groups.unit), bunTest("Golden tests", groups.golden)],
+    [bunTest("Simulation", groups.simulation), bunTest("Fuzzing", groups.fuzzing)],
+    [bunTest("Namespace tests", groups.namespaces)],
+    [bunTest("Real faults and a short soak", groups.faults)],
+    [bunTest("Failover suite, quick form", groups.failover)],
   ];
 }
 
-/** Passes the stream on as it comes, and returns all of it. */
-async function tee(from: ReadableStream<Uint8Array<ArrayBuffer>>, to: NodeJS.WriteStream): Promise<string> {
+/** What a stage says: held back until it is shown, and passed on as it comes from then on. */
+class Said {
+  #held: (() => void)[] | undefined = [];
+
+  write(chunk: Uint8Array, to: NodeJS.WriteStream): void {
+    const write = (): void => void to.write(chunk);
+    if (this.#held === undefined) write();
+    else this.#held.push(write);
+  }
+
+  show(): void {
+    for (const write of this.#held ?? []) write();
+    this.#held = undefined;
+  }
+}
+
+/** All of the stream, which is said as it comes. */
+async function tee(from: ReadableStream<Uint8Array<ArrayBuffer>>, said: Said, to: NodeJS.WriteStream): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   for await (const chunk of from) {
-    to.write(chunk);
+    said.write(chunk, to);
     text += decoder.decode(chunk, { stream: true });
   }
   return text;
@@ -79,8 +97,13 @@ function counted(output: string, ...words: readonly string[]): number {
   return counts.reduce((sum, [, count, word]) => sum + (words.includes(word ?? "") ? Number(count) : 0), 0);
 }
 
-async function run(stage: Stage): Promise<Result> {
-  console.log(`\n━━ ${stage.title} ━━\n`);
+interface Running {
+  readonly stage: Stage;
+  readonly said: Said;
+  readonly ended: Promise<{ readonly status: number; readonly output: string; readonly seconds: number }>;
+}
+
+function start(stage: Stage): Running {
   const startMs = performance.now();
   const child = Bun.spawn([...stage.command], {
     cwd: ROOT,
@@ -90,15 +113,24 @@ async function run(stage: Stage): Promise<Result> {
     timeout: STAGE_DEADLINE_MS,
     killSignal: "SIGKILL",
   });
-  const [stdout, stderr] = await Promise.all([tee(child.stdout, process.stdout), tee(child.stderr, process.stderr)]);
-  const status = await child.exited;
-  const seconds = (performance.now() - startMs) / 1_000;
+  const said = new Said();
+  const end = async () => {
+    const both = [tee(child.stdout, said, process.stdout), tee(child.stderr, said, process.stderr)];
+    const output = (await Promise.all(both)).join("\n");
+    return { status: await child.exited, output, seconds: (performance.now() - startMs) / 1_000 };
+  };
+  return { stage, said, ended: end() };
+}
+
+async function show({ stage, said, ended }: Running): Promise<Result> {
+  console.log(`\n━━ ${stage.title} ━━\n`);
+  said.show();
+  const { status, output, seconds } = await ended;
   if (seconds * 1_000 >= STAGE_DEADLINE_MS) console.log(`killed: not done within ${STAGE_DEADLINE_MS / 1_000} s`);
   if (!stage.isTest) {
     console.log(status === 0 ? "fine" : `failed with exit status ${status}`);
     return { stage, passedCount: 0, failedCount: status === 0 ? 0 : 1, seconds };
   }
-  const output = `${stdout}\n${stderr}`;
   const notPassed = counted(output, "fail", "skip", "todo", "error", "errors");
   return {
     stage,
@@ -109,7 +141,10 @@ async function run(stage: Stage): Promise<Result> {
 }
 
 const results: Result[] = [];
-for (const stage of stages()) results.push(await run(stage));
+for (const turn of turns()) {
+  const running = turn.map(start);
+  for (const stage of running) results.push(await show(stage));
+}
 
 console.log("\n━━ Summary ━━\n");
 for (const { stage, passedCount, failedCount, seconds } of results) {
