@@ -3,6 +3,7 @@
  */
 import { join, resolve } from "node:path";
 import type { StatusReport } from "../../src/report.ts";
+import { askSocket } from "./control-socket.ts";
 import type { Outcome } from "./execute.ts";
 import type { Lab } from "./lab.ts";
 import type { Namespace } from "./namespace.ts";
@@ -71,7 +72,11 @@ export function ctsync(
 /** Starts `ctsync daemon` and returns once it answers on its control socket. */
 export async function startDaemon(namespace: Namespace, config: string): Promise<Daemon> {
   const daemon = new Daemon(namespace, config, namespace.spawn([CTSYNC, "daemon", "--config", config]));
-  const answers = async () => (await daemon.command("status", "--json")).status === 0;
+  const answers = () =>
+    daemon.status().then(
+      () => true,
+      () => false,
+    );
   try {
     await until(async () => !daemon.process.running || (await answers()), READY_DEADLINE_MS, "status is answered");
     if (!daemon.process.running) throw new Error(`it ended with exit status ${await daemon.process.exited}`);
@@ -108,8 +113,11 @@ export class Daemon {
     return stdout;
   }
 
+  /** What `ctsync status --json` prints. */
   async status(): Promise<StatusReport> {
-    return JSON.parse(await this.succeed("status", "--json"));
+    const socket = /^socket = "(.*)"$/m.exec(await Bun.file(this.config).text())?.[1];
+    if (socket === undefined) throw new Error(`${this.config} names no control socket`);
+    return JSON.parse((await askSocket(socket, "GET", "/v1/status")).text);
   }
 
   /** Lines of a cache's dump. */

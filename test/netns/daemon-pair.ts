@@ -1,11 +1,11 @@
 /** Two daemons on a link of their own, as real processes, and what tests ask of them. */
-import { request } from "node:http";
 import { join } from "node:path";
 import { Flow } from "../../src/flow/flow.ts";
 import { flowJson } from "../../src/flow/json.ts";
 import { KernelCommit } from "../../src/kernel/commit.ts";
 import { KernelDelete } from "../../src/kernel/delete.ts";
 import type { StatusReport } from "../../src/report.ts";
+import { type Answer, askSocket } from "../lab/control-socket.ts";
 import { type Daemon, type LabConfig, startDaemon, writeConfig } from "../lab/ctsync.ts";
 import { inside } from "../lab/enter.ts";
 import type { Lab } from "../lab/lab.ts";
@@ -47,7 +47,7 @@ export const start = (side: Side): Promise<Daemon> => startDaemon(side.namespace
 
 /** Starts both daemons; returns once each has asked the other for everything and got it. */
 export async function startPair(sides: Sides): Promise<[Daemon, Daemon]> {
-  const daemons: [Daemon, Daemon] = [await start(sides[0]), await start(sides[1])];
+  const daemons = await Promise.all([start(sides[0]), start(sides[1])]);
   for (const side of sides) await connected(side);
   return daemons;
 }
@@ -62,26 +62,9 @@ export const connected = (side: Side): Promise<boolean> =>
     `the daemon in ${side.namespace.name} has all its peer has`,
   );
 
-export interface Answer {
-  readonly status: number;
-  readonly text: string;
-}
-
 /** An HTTP request over the control socket, without the command line between. */
-export function ask(side: Side, method: string, path: string, body = ""): Promise<Answer> {
-  const answer = Promise.withResolvers<Answer>();
-  const asked = request({ socketPath: side.socket, method, path, agent: false }, (response) => {
-    let text = "";
-    response.on("data", (chunk) => {
-      text += chunk;
-    });
-    response.on("end", () => answer.resolve({ status: response.statusCode ?? 0, text }));
-    response.on("error", answer.reject);
-  });
-  asked.on("error", answer.reject);
-  asked.end(body);
-  return answer.promise;
-}
+export const ask = (side: Side, method: string, path: string, body = ""): Promise<Answer> =>
+  askSocket(side.socket, method, path, body);
 
 export const statusOf = async (side: Side): Promise<StatusReport> =>
   JSON.parse((await ask(side, "GET", "/v1/status")).text) as StatusReport;
