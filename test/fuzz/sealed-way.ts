@@ -162,7 +162,10 @@ export const SOURCES = 8;
 const nameOf = (change: number): string => CHANGES[change]?.[0] ?? ["cut", "lengthened", "unchanged"][change - CUT]!;
 const reasonsOf = (change: number): readonly Reason[] => CHANGES[change]?.[3] ?? ["malformed", "clear"];
 
-/** `how`: where within the field, what is laid over it, by exclusive or or as it is. */
+/**
+ * `how`: where within the field, what is laid over it, by exclusive or or as it is. Always a change: what a session or a tag
+ * happens to have there is chance.
+ */
 function changed(original: Bytes, change: number, how: readonly number[]): Bytes {
   const [where = 0, value = 1] = how;
   if (original.length === 0 || change === UNCHANGED) return original;
@@ -177,7 +180,8 @@ function changed(original: Bytes, change: number, how: readonly number[]): Bytes
   );
   if (end <= start) return bytes;
   const at = start + (where % (end - start));
-  bytes[at] = where & 0x80 ? value : bytes[at]! ^ (value || 1);
+  const byte = bytes[at]!;
+  bytes[at] = where & 0x80 && value !== byte ? value : byte ^ (value || 1);
   return bytes;
 }
 
