@@ -39,6 +39,11 @@ export class ExpectationCommit {
     this.#batch = batch;
   }
 
+  /** Events of this port id are what we told the kernel. */
+  get portId(): number {
+    return this.#batch.portId;
+  }
+
   hasRoom(): boolean {
     return this.#batch.hasRoom();
   }

@@ -5,6 +5,7 @@
 import { Errno } from "../../ffi/errno.ts";
 import { ConntrackSocket, GROUP_EXP_DESTROY, GROUP_EXP_NEW } from "../../ffi/libnetfilter-conntrack.ts";
 import { ReceiveBatch } from "../../ffi/receive-batch.ts";
+import { dropPortIds } from "../../ffi/socket-filter.ts";
 import type { Expectation } from "../flow/expectation.ts";
 import { type Result, refuse, succeed } from "../result.ts";
 import { CTNETLINK_HEADER_BYTES } from "./ctnetlink-attributes.ts";
@@ -41,6 +42,14 @@ export class ExpectationEvents {
     this.#socket = socket;
     this.fd = socket.fd;
     setReceiveBuffer(this.fd, BUFFER_BYTES);
+  }
+
+  /** From now on, events caused by the sockets of these port ids are not queued for us. */
+  ignorePortIds(portIds: readonly number[]): Result<void, KernelError> {
+    const answer = dropPortIds(this.fd, portIds);
+    return answer < 0
+      ? refuse(kernelError("leave out the expectations that we put into the kernel", answer))
+      : succeed(undefined);
   }
 
   /** Reads one batch. "more": another may wait; "overrun": the kernel dropped events, and more wait maybe. */

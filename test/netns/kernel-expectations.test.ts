@@ -6,6 +6,7 @@ import { expectationLine } from "../../src/flow/expectation-text.ts";
 import * as f from "../../src/flow/flow.ts";
 import { KernelCommit } from "../../src/kernel/commit.ts";
 import { KernelDelete } from "../../src/kernel/delete.ts";
+import { ExpectationChanges } from "../../src/kernel/expectation-changes.ts";
 import { ExpectationCommit } from "../../src/kernel/expectation-commit.ts";
 import { ExpectationDump } from "../../src/kernel/expectation-dump.ts";
 import { ExpectationEvents } from "../../src/kernel/expectation-events.ts";
@@ -147,6 +148,27 @@ test("of one session a newer one takes the place of an older one, as the helper 
     [false, 3001],
     [true, 3002],
   ]);
+});
+
+test("timers are set and expectations deleted by request, and of a deletion nobody hears who does not want to", () => {
+  const changes = inside(namespace, () => unwrap(ExpectationChanges.open()));
+  unwrap(events.ignorePortIds([changes.portId]));
+  happened();
+  const standing = makeExpectation(3_002, { master: { ...master4, ports: FTP3 } });
+  const { timeoutSeconds: _, ...untimed } = standing;
+  for (const [i, one] of [{ ...standing, timeoutSeconds: 30 }, untimed, makeExpectation(9)].entries())
+    changes.renew(one, i);
+  expect([changes.flush(), changes.refusedTag(0), changes.refusedErrno(0)]).toEqual([1, 2, Errno.ENOENT]);
+  const timeOf = (port: number) => dumped().find(({ expected }) => expected.ports === port)?.timeoutSeconds;
+  expect(timeOf(3_002)).toBeWithin(20, 31);
+  expect(dumped()).toHaveLength(KINDS.length + 1); // None was made.
+  for (let again = 0; again < 2; again++) changes.delete(standing, again);
+  expect([changes.flush(), changes.refusedTag(0), changes.refusedErrno(0)]).toEqual([1, 1, Errno.ENOENT]);
+  expect(byLine(dumped())).toEqual(byLine(KINDS));
+  expect(happened()).toEqual([]);
+  expect(commitAll(standing)).toEqual([]);
+  expect(happened()).toHaveLength(1);
+  changes.close();
 });
 
 test("with their master they end, and that is reported", () => {
