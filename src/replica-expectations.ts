@@ -5,6 +5,7 @@
  *   kernelEvent → filter → internal cache → session → put        learn → external cache → (commit, after the flows)
  */
 
+import { ExpectationQueue } from "./cache/expectation-queue.ts";
 import { ExternalExpectations } from "./cache/external-expectations.ts";
 import type { FlowHash } from "./cache/hash.ts";
 import { type Comparison, DEAD, FRESH } from "./cache/internal.ts";
@@ -12,7 +13,7 @@ import { InternalExpectations } from "./cache/internal-expectations.ts";
 import { type DumpAge, RecentEvents } from "./cache/recent-events.ts";
 import { StaleEntries } from "./cache/stale-entries.ts";
 import type { AddressFilter } from "./filter/address-filter.ts";
-import { type Expectation, flowOfTuple } from "./flow/expectation.ts";
+import { EXPECT_PERMANENT, type Expectation, flowOfTuple, isExpected, sameTuple } from "./flow/expectation.ts";
 import { Flow } from "./flow/flow.ts";
 import type { Replica } from "./replica.ts";
 import type { SlotOwner } from "./sync/session.ts";
@@ -33,6 +34,8 @@ export interface ExpectationOptions {
 export class ReplicaExpectations {
   readonly internal: InternalExpectations;
   readonly external: ExternalExpectations;
+  /** Active while the kernel follows the external cache. */
+  readonly queue = new ExpectationQueue();
   /** For whoever reads a dump of the kernel's expectations. */
   readonly recentEvents: RecentEvents;
   readonly #firstSlot: number;
@@ -47,7 +50,7 @@ export class ReplicaExpectations {
     this.#replica = replica;
     this.#firstSlot = replica.internal.flowsMax;
     this.internal = new InternalExpectations(expectationsMax, peers);
-    this.external = new ExternalExpectations(expectationsMax, this.#firstSlot);
+    this.external = new ExternalExpectations(expectationsMax, this.#firstSlot, this.queue);
     this.recentEvents = new RecentEvents(hash);
     this.#filter = options.filter;
     this.#stale = Array.from({ length: peers }, (_, peer) => new StaleEntries(this.external, peer, staleMs));
@@ -81,16 +84,49 @@ export class ReplicaExpectations {
 
   /**
    * Whether an expectation of a dump is a peer's: its master is announced by an extended peer, and not by us. It stands in our
-   * kernel because it was committed, or was left there when the peer took over (decisions of src/sync).
+   * kernel because it was committed, or was left there when the peer took over (decisions of src/sync). Where our kernel follows
+   * the peer, any peer's master makes it so, and one that is held: then nobody knows yet.
    */
   isPeers({ master }: Expectation): boolean {
-    const { internal, external, sessions, ownership } = this.#replica;
-    if (!ownership.active || external.count === 0) return false;
+    const { internal, external, sessions, ownership, live } = this.#replica;
+    const follows = this.queue.active;
+    if (!follows && (!ownership.active || external.count === 0)) return false;
     flowOfTuple(master, this.#named);
     const own = internal.find(this.#named);
-    if (own >= 0 && internal.lifeOf(own) !== DEAD) return false;
+    if (own >= 0 && internal.lifeOf(own) !== DEAD) return follows && internal.isHeld(own);
     const known = external.find(this.#named);
+    if (follows) return known >= 0 || live?.queue.isWithdrawn(this.#named) === true;
     return known >= 0 && sessions[external.peerOf(known)].extended;
+  }
+
+  /** What of the expectation's master our kernel has: the peer's entry, one that the peer does not decide on, or none. */
+  masterOf({ master }: Expectation): "stands" | "ours" | "missing" {
+    const { external, live } = this.#replica;
+    flowOfTuple(master, this.#named);
+    if (live?.isOurs(this.#named)) return "ours";
+    const slot = external.find(this.#named);
+    return slot >= 0 && live?.queue.stands(slot) ? "stands" : "missing";
+  }
+
+  /** Whether our own kernel expects that tuple, for whichever master: the kernel tells none apart that share it. */
+  isOwn({ expected }: Expectation): boolean {
+    for (let slot = this.internal.nextLive(0); slot >= 0; slot = this.internal.nextLive(slot + 1))
+      if (sameTuple(this.internal.read(slot, 0).expected, expected)) return true;
+    return false;
+  }
+
+  /**
+   * A related flow began, in the peer's kernel or in ours: what expected it is used up. The peer says so too, sooner or later;
+   * until then it stays in the cache, and only the kernel is told.
+   */
+  fulfilled(flow: Flow): void {
+    const { queue, external } = this;
+    if (!queue.active) return;
+    for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1)) {
+      const expectation = external.at(slot);
+      if ((expectation.flags & EXPECT_PERMANENT) === 0 && isExpected(flow, expectation))
+        queue.removed(slot, expectation);
+    }
   }
 
   /** An event of our kernel: it made an expectation (`began`), or one ended, used or not. */
@@ -177,6 +213,14 @@ export class ReplicaExpectations {
     if (type === EXP_DESTROY) {
       if (!this.external.destroy(expectation)) cache.expectationsUnknown++;
     } else if (!this.external.learn(expectation, type === EXP_NEW, nowMs, peer)) cache.expectationsFull++;
+    else if (this.queue.active) this.#give(expectation);
+  }
+
+  /** The peer has it, and its master: it is not ours to announce any more, though it stood here when this node was primary. */
+  #give(expectation: Expectation): void {
+    if (this.internal.count === 0) return;
+    const slot = this.internal.find(expectation);
+    if (slot >= 0 && this.isPeers(expectation)) this.ended(slot);
   }
 
   /** Writes the message about what is in the session's `slot`, but for its header; `type` says which it is. */

@@ -13,7 +13,7 @@
 import { isAnotherEntry } from "./cache/another-entry.ts";
 import type { ApplyQueue } from "./cache/apply-queue.ts";
 import { DEAD } from "./cache/internal.ts";
-import { Flow } from "./flow/flow.ts";
+import { Flow, HAS_MASTER } from "./flow/flow.ts";
 import type { Entry, Replica } from "./replica.ts";
 
 export class Live {
@@ -41,7 +41,8 @@ export class Live {
 
   /** The peer told of a flow, which the external cache has now. */
   heard(flow: Flow, peer: number, nowMs: number): void {
-    const { internal, external } = this.#replica;
+    const { internal, external, expectations } = this.#replica;
+    if (flow.has(HAS_MASTER) && !this.queue.stands(external.toldSlot)) expectations.fulfilled(flow);
     if (!this.queue.active || internal.count + internal.deadCount === 0) return;
     const slot = internal.find(flow);
     if (slot >= 0 && this.#goes(slot, peer)) this.#give(slot, external.find(flow), nowMs);

@@ -16,7 +16,7 @@ import { RecentEvents } from "./cache/recent-events.ts";
 import { StaleEntries } from "./cache/stale-entries.ts";
 import type { AddressFilter } from "./filter/address-filter.ts";
 import type { Expectation } from "./flow/expectation.ts";
-import { Flow } from "./flow/flow.ts";
+import { Flow, HAS_MASTER } from "./flow/flow.ts";
 import { ReplicaCounters } from "./replica-counters.ts";
 import { Datagrams } from "./replica-datagrams.ts";
 import { ReplicaExpectations } from "./replica-expectations.ts";
@@ -145,6 +145,7 @@ export class Replica {
     const slot = this.#store(kind === EVENT_NEW, false, flow, nowMs);
     if (slot < 0) return;
     const isNews = this.internal.count > before;
+    if (isNews && flow.has(HAS_MASTER)) this.expectations.fulfilled(flow);
     if (this.ownership.active || (isNews && this.live !== undefined))
       this.ownership.moved(slot, flow, isNews, kind === EVENT_NEW, nowMs);
     this.internal.announce(slot);

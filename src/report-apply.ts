@@ -25,4 +25,6 @@ export interface ApplyReport {
   readonly failing: number;
   /** Refusals since the start. */
   readonly refusals: readonly Refusal[];
+  /** Of the peer's expectations the same. */
+  readonly expectations: { readonly standing: number; readonly failing: number; readonly refusals: readonly Refusal[] };
 }

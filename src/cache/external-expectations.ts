@@ -2,8 +2,9 @@
  * The external cache of expectations: what a peer announced, waiting to be committed after the flows. EXP_NEW and
  * EXP_UPDATE both say all there is to say of one, so either replaces what was known; EXP_DESTROY removes it.
  */
-import type { Expectation } from "../flow/expectation.ts";
+import { type Expectation, sameExpectation } from "../flow/expectation.ts";
 import type { Digest } from "./digest.ts";
+import { ExpectationQueue } from "./expectation-queue.ts";
 import { ExpectationTable, withTimeLeft } from "./expectation-table.ts";
 
 const PEERS_MAX = 8;
@@ -26,10 +27,13 @@ export class ExternalExpectations {
   /** Digest of each peer's flows and expectations, where there is one; slots of ours begin there at `#firstSlot`. */
   readonly #digests: (Digest | undefined)[] = [];
   readonly #firstSlot: number;
+  /** Hears of every change, where the kernel follows this cache. */
+  readonly #queue: ExpectationQueue;
 
-  constructor(slotsMax: number, firstSlot = 0) {
+  constructor(slotsMax: number, firstSlot = 0, queue = new ExpectationQueue()) {
     this.#table = new ExpectationTable(slotsMax);
     this.#firstSlot = firstSlot;
+    this.#queue = queue;
   }
 
   /** From now on `digest` counts what this peer tells of. */
@@ -57,6 +61,10 @@ export class ExternalExpectations {
   /** False when the cache is full and the expectation is not in it. `isNew`: its age begins now. */
   learn(expectation: Expectation, isNew: boolean, nowMs: number, peer: number): boolean {
     const known = this.#table.find(expectation);
+    if (known >= 0 && this.#queue.stands(known)) {
+      const before = this.#table.at(known);
+      if (!sameExpectation(before, expectation)) this.#queue.replaced(known, before);
+    }
     const slot = this.#table.put(expectation);
     if (slot < 0) return false;
     const seconds = Math.floor(nowMs / 1000);
@@ -65,6 +73,7 @@ export class ExternalExpectations {
     this.#digests[peer]?.setExpectation(this.#firstSlot + slot, expectation);
     const told = { peer, round: this.#rounds[peer], takeover: this.#takeovers };
     this.#told[slot] = { createdSeconds, updatedSeconds: seconds, ...told };
+    this.#queue.changed(slot);
     return true;
   }
 
@@ -77,6 +86,7 @@ export class ExternalExpectations {
   }
 
   remove(slot: number): void {
+    this.#queue.removed(slot, this.#table.at(slot));
     this.#uncount(slot);
     this.#table.remove(slot);
   }
@@ -101,7 +111,9 @@ export class ExternalExpectations {
     return forgotten;
   }
 
+  /** Forgets all. What the kernel has of them stays, as of flows. */
   clear(): void {
+    this.#queue.clear();
     for (let slot = this.nextLive(0); slot >= 0; slot = this.nextLive(slot + 1)) this.#uncount(slot);
     this.#table.clear();
     this.#told.length = 0;
@@ -109,6 +121,11 @@ export class ExternalExpectations {
 
   ageSeconds(slot: number, nowMs: number): number {
     return Math.max(0, Math.floor(nowMs / 1000) - this.#told[slot].createdSeconds);
+  }
+
+  /** The expectation in `slot`, as it was told. */
+  at(slot: number): Expectation {
+    return this.#table.at(slot);
   }
 
   /** The expectation in `slot`, with the time that is left of its timeout. */

@@ -2,6 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Errno } from "../../ffi/errno.ts";
+import { ExpectationKernel } from "../../test/expectation-kernel.ts";
+import { makeExpectation } from "../../test/make-expectation.ts";
 import { give, keyOf, makeFlow } from "../../test/make-flow.ts";
 import { Node } from "../../test/replica-node.ts";
 import {
@@ -24,7 +26,9 @@ import {
   STATUS,
 } from "../flow/flow.ts";
 import { IPS_ASSURED, IPS_CONFIRMED } from "../flow/status.ts";
+import { EXP_DESTROY, EXP_NEW } from "../wire/header.ts";
 import { Apply, type ApplyParts } from "./apply.ts";
+import { ApplyExpectations } from "./apply-expectations.ts";
 import { monotonicMs } from "./clock.ts";
 import { SLICE_MS, type Slice } from "./jobs.ts";
 import { SliceClock } from "./work/slice-clock.ts";
@@ -104,7 +108,7 @@ class ModelKernel {
   /** So slow that each batch ends a slice. */
   slow = false;
 
-  parts(): Omit<ApplyParts, "replica" | "doubtSeconds"> {
+  parts(): Omit<ApplyParts, "replica" | "expectations" | "doubtSeconds"> {
     return {
       commit: new Requests((flow) => this.#take(flow)),
       deletes: new Requests((flow) => (this.entries.delete(keyOf(flow)) ? 0 : Errno.ENOENT)),
@@ -143,9 +147,11 @@ function world() {
   live.holding = false;
   replica.role = "backup";
   const kernel = new ModelKernel();
-  const apply = new Apply({ replica, doubtSeconds: 60, ...kernel.parts() }, live, new ShortSlices());
+  const expected = new ExpectationKernel();
+  const expectations = new ApplyExpectations({ expectations: replica.expectations, ...expected.parts() });
+  const apply = new Apply({ replica, doubtSeconds: 60, expectations, ...kernel.parts() }, live, new ShortSlices());
   apply.begin(monotonicMs());
-  return { replica, external: replica.external, queue: live.queue, kernel, apply };
+  return { replica, external: replica.external, queue: live.queue, kernel, expected, apply };
 }
 
 type World = ReturnType<typeof world>;
@@ -211,6 +217,32 @@ describe("a takeover that puts the last flows into the kernel", () => {
     expect(run(drain)).toMatchObject({ applied: 2, refused: 0 });
     expect(kernel.entries.get(keyOf(numbered(2)))!.has(HAS_MASTER)).toBeTrue();
   });
+});
+
+test("a flow that was expected goes into the kernel before the expectation leaves it, in a turn and in a takeover", () => {
+  for (const isTakeover of [false, true]) {
+    const node = world();
+    const { replica, external, kernel, expected, apply } = node;
+    const { master, ...rest } = makeExpectation(443);
+    const expectation = { ...rest, master: { ...master, ports: numbered(1).words[ORIG_PORTS] } };
+    external.create(numbered(1), 0);
+    replica.expectations.learn(EXP_NEW, expectation, 0, monotonicMs());
+    settle(node);
+    expect(expected.entries.size).toBe(1);
+
+    let flows = 0;
+    expected.lose = (lost) => {
+      flows = kernel.entries.size;
+      return ExpectationKernel.prototype.lose.call(expected, lost);
+    };
+    replica.expectations.learn(EXP_DESTROY, expectation, 0, monotonicMs());
+    external.create(related(2, 1), 0);
+    if (isTakeover) {
+      run(apply.drain());
+      run(apply.expectations.drain());
+    } else settle(node);
+    expect([flows, expected.entries.size]).toEqual([2, 0]);
+  }
 });
 
 type Step = { readonly what: number; readonly i: number; readonly mark: number };

@@ -31,6 +31,8 @@ import type { KernelTimers } from "../kernel/timers.ts";
 import type { Replica } from "../replica.ts";
 import type { Live } from "../replica-live.ts";
 import type { Refusal } from "../report.ts";
+import { noneApplied } from "./apply-counters.ts";
+import type { ApplyExpectations } from "./apply-expectations.ts";
 import { monotonicMs } from "./clock.ts";
 import { SLICE_MS, type Slice } from "./jobs.ts";
 import { timeoutOf } from "./timeout.ts";
@@ -55,30 +57,10 @@ export interface ApplyParts {
   readonly commit: Pick<KernelCommit, "add" | "flush" | "hasRoom" | "portId" | "refusedErrno" | "refusedTag" | "start">;
   readonly deletes: Pick<KernelDelete, "add" | "flush" | "hasRoom" | "portId">;
   readonly timers: Pick<KernelTimers, "add" | "flush" | "hasRoom" | "portId" | "refusedErrno" | "refusedTag">;
+  readonly expectations: ApplyExpectations;
   /** What the timer of a flow is shortened to that may be in use here, instead of its deletion. */
   readonly doubtSeconds: number;
 }
-
-/** What the kernel was told, since the start. */
-export interface ApplyCounters {
-  applied: number;
-  withdrawn: number;
-  renewed: number;
-  /** Entries that had ended too early, and were made again. */
-  lost: number;
-  refused: number;
-  /** Flows that went without their master, which is not there. */
-  masterless: number;
-}
-
-export const noneApplied = (): ApplyCounters => ({
-  applied: 0,
-  withdrawn: 0,
-  renewed: 0,
-  lost: 0,
-  refused: 0,
-  masterless: 0,
-});
 
 export interface Drained {
   readonly applied: number;
@@ -90,6 +72,7 @@ export interface Drained {
 
 export class Apply {
   readonly counters = noneApplied();
+  readonly expectations: ApplyExpectations;
   /** How often the kernel refused a flow, by errno. */
   readonly refusals = new Map<number, number>();
   readonly #replica: Replica;
@@ -120,6 +103,7 @@ export class Apply {
     this.#commit = parts.commit;
     this.#deletes = parts.deletes;
     this.#timers = parts.timers;
+    this.expectations = parts.expectations;
     this.#doubtSeconds = parts.doubtSeconds;
   }
 
@@ -134,6 +118,7 @@ export class Apply {
     this.#queue.follow(true);
     if (this.#replica.external.count > 0) this.#queue.lookedTo = 0;
     this.#scanMs = nowMs + SCAN_MS;
+    this.expectations.begin();
   }
 
   /** Goes on with what `begin` began. */
@@ -156,7 +141,7 @@ export class Apply {
     return this.#queue.lookedTo < Number.POSITIVE_INFINITY;
   }
 
-  /** As `begin`, but nothing waits yet: this node has taken over, and says itself what its kernel lacks. */
+  /** As `begin`, but nothing waits yet, and of flows alone: this node has taken over, and says itself what its kernel lacks. */
   beginEmpty(): void {
     this.#queue.follow(true);
   }
@@ -164,6 +149,7 @@ export class Apply {
   end(): void {
     if (this.#queue.active) this.#queue.follow(false);
     this.#scanMs = Number.POSITIVE_INFINITY;
+    this.expectations.end();
   }
 
   get active(): boolean {
@@ -177,6 +163,10 @@ export class Apply {
 
   /** When `turn` wants to be called again. */
   get dueMs(): number {
+    return Math.min(this.#flowsDueMs, this.expectations.dueMs);
+  }
+
+  get #flowsDueMs(): number {
     const { waiting, withdrawing, oldestMs } = this.#queue;
     if (this.#looks) return 0;
     if (waiting + withdrawing === 0) return this.#scanMs;
@@ -186,7 +176,8 @@ export class Apply {
 
   /** Nothing waits that has waited for long. */
   isCurrent(nowMs: number): boolean {
-    return !this.#looks && nowMs - this.#queue.oldestMs < 10 * GATHER_MS;
+    const areCurrent = !this.#looks && nowMs - this.#queue.oldestMs < 10 * GATHER_MS;
+    return areCurrent && this.expectations.isCurrent(nowMs);
   }
 
   turn(nowMs: number): void {
@@ -197,11 +188,12 @@ export class Apply {
     }
     if (nowMs >= this.#scanMs) this.#scan(nowMs);
     if (this.#queue.withdrawing > 0) this.#withdrawnMs = Math.min(this.#withdrawnMs, nowMs);
-    if (nowMs < this.dueMs) return;
-    for (let atMs = nowMs; atMs - nowMs < PART_MS && this.#batch(atMs); ) atMs = monotonicMs();
+    if (nowMs >= this.#flowsDueMs)
+      for (let atMs = nowMs; atMs - nowMs < PART_MS && this.#batch(atMs); ) atMs = monotonicMs();
+    this.expectations.turn(nowMs);
   }
 
-  /** Tells the kernel all that waits, those too that it refused before. */
+  /** Tells the kernel all flows that wait, those too that it refused before. */
   *drain(): Generator<Slice, Drained, void> {
     const before = { ...this.counters };
     const known = new Map(this.refusals);

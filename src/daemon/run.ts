@@ -15,6 +15,7 @@ import { AddressWatch, type OwnAddress, ownAddresses } from "../kernel/addresses
 import { KernelCommit } from "../kernel/commit.ts";
 import { KernelDelete } from "../kernel/delete.ts";
 import { KernelEvents } from "../kernel/events.ts";
+import { ExpectationChanges } from "../kernel/expectation-changes.ts";
 import { ExpectationCommit } from "../kernel/expectation-commit.ts";
 import { ExpectationEvents } from "../kernel/expectation-events.ts";
 import { explain, type KernelError } from "../kernel/kernel-error.ts";
@@ -26,6 +27,7 @@ import { Ftfw, firstSequence } from "../sync/ftfw.ts";
 import type { SlotOwner } from "../sync/session.ts";
 import { VERSION } from "../version.ts";
 import { Apply } from "./apply.ts";
+import { ApplyExpectations } from "./apply-expectations.ts";
 import { monotonicMs } from "./clock.ts";
 import { Control } from "./control.ts";
 import { executeAgain } from "./execute-again.ts";
@@ -188,6 +190,8 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
   // What we commit or shorten is the peer's, or no news; told to the peer it would only come back.
   const deaf = events.value.ignorePortIds([commit.value.portId, timers.value.portId, ...(apply.value?.portIds ?? [])]);
   if (!deaf.ok) return deaf;
+  const applied = apply.value && expectationEvents?.value.ignorePortIds(apply.value.expectations.portIds);
+  if (applied?.ok === false) return applied;
 
   const node: Node = {
     config,
@@ -249,8 +253,18 @@ function makeApply(replica: Replica, doubtSeconds: number): Result<Apply | undef
   if (!deletes.ok) return deletes;
   const timers = KernelTimers.open();
   if (!timers.ok) return timers;
-  const parts = { replica, commit: commit.value, deletes: deletes.value, timers: timers.value, doubtSeconds };
-  return { ok: true, value: new Apply(parts, live) };
+  const expectations = makeApplyExpectations(replica);
+  if (!expectations.ok) return expectations;
+  const requests = { commit: commit.value, deletes: deletes.value, timers: timers.value };
+  return { ok: true, value: new Apply({ replica, ...requests, expectations: expectations.value, doubtSeconds }, live) };
+}
+
+function makeApplyExpectations({ expectations }: Replica): Result<ApplyExpectations, KernelError> {
+  const commit = ExpectationCommit.open();
+  if (!commit.ok) return commit;
+  const changes = ExpectationChanges.open();
+  if (!changes.ok) return changes;
+  return succeed(new ApplyExpectations({ expectations, commit: commit.value, changes: changes.value }));
 }
 
 function makeReplica(config: Config, filter: AddressFilter): Replica {

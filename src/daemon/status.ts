@@ -4,7 +4,7 @@ import type { AuditReport, Counters, LongestPauseReport, PeerReport, StatusRepor
 import type { ApplyReport } from "../report-apply.ts";
 import type { TakenOnReport } from "../report-roles.ts";
 import { VERSION } from "../version.ts";
-import { noneApplied } from "./apply.ts";
+import { noExpectations, noneApplied } from "./apply-counters.ts";
 import { monotonicMs } from "./clock.ts";
 import { DIRTY } from "./dirty.ts";
 import type { Node } from "./node.ts";
@@ -101,6 +101,11 @@ function applyReport(node: Node, nowMs: number): ApplyReport {
     standing: queue?.standing ?? 0,
     failing: queue?.failing ?? 0,
     refusals: [...(apply?.refusals ?? [])].map(([errno, count]) => refusal(errno, explainRefusal(errno), count)),
+    expectations: {
+      standing: apply?.expectations.standing ?? 0,
+      failing: apply?.expectations.failing ?? 0,
+      refusals: apply?.expectations.refusals ?? [],
+    },
   };
 }
 
@@ -158,7 +163,10 @@ function counters(node: Node): Counters {
       expectationsCommitted: expectationCommit.committed,
       expectationsRefused: expectationCommit.refused,
     },
-    apply: { ...(node.apply?.counters ?? noneApplied()) },
+    apply: {
+      ...(node.apply?.counters ?? noneApplied()),
+      ...(node.apply?.expectations.counters ?? noExpectations()),
+    },
     cache: { ...replica.counters.cache },
     audit: { ...node.audit.counters },
     wire: { ...replica.counters.wire },

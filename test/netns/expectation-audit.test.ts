@@ -3,19 +3,11 @@
  * The audit finds them, verify names them, and two nodes with a key prove and mend what they hold of them.
  */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
-import type { Expectation } from "../../src/flow/expectation.ts";
-import { expectationLine } from "../../src/flow/expectation-text.ts";
-import * as f from "../../src/flow/flow.ts";
-import { ExpectationCommit } from "../../src/kernel/expectation-commit.ts";
-import { ExpectationDump } from "../../src/kernel/expectation-dump.ts";
 import type { VerifyReport } from "../../src/report-verify.ts";
-import { inside } from "../lab/enter.ts";
 import { Lab } from "../lab/lab.ts";
 import { until } from "../lab/until.ts";
-import { makeExpectation } from "../make-expectation.ts";
-import { makeFlow } from "../make-flow.ts";
 import { ask, DEADLINE_MS, insert, replicated, type Side, type Sides, startPair, statusOf } from "./daemon-pair.ts";
-import { unwrap } from "./kernel-table.ts";
+import { expected, expectIn, held, kernelExpectations, masters } from "./expectation-sides.ts";
 import { makeSealedSides } from "./sealed-pair.ts";
 
 setDefaultTimeout(60_000);
@@ -28,44 +20,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await lab[Symbol.asyncDispose]();
 });
-
-/** FTP sessions with their helper, which lets each have one expectation. */
-const SESSIONS = [40_000, 40_001, 40_002].map((port) => f.portsWord(port, 21));
-const masters = SESSIONS.map((ports) => {
-  const master = makeFlow({ ports });
-  master.words[f.HAS] |= f.HAS_HELPER;
-  f.setHelperName(master.words, "ftp");
-  return master;
-});
-const expected = (session: number, port: number, timeoutSeconds = 300): Expectation => {
-  const { master, ...rest } = makeExpectation(port, { timeoutSeconds });
-  return { ...rest, master: { ...master, ports: SESSIONS[session]! } };
-};
-
-function expectIn(side: Side, ...expectations: readonly Expectation[]): void {
-  const commit = inside(side.namespace, () => unwrap(ExpectationCommit.open()));
-  for (const [i, expectation] of expectations.entries()) commit.add(expectation, i);
-  const refused = commit.flush();
-  commit.close();
-  expect(refused).toBe(0);
-}
-
-const line = (expectation: Expectation): string => expectationLine(expectation, 0).replace(/ \[active since 0s\]$/, "");
-
-function kernelExpectations(side: Side): string[] {
-  const dump = inside(side.namespace, () => unwrap(ExpectationDump.start()));
-  const all: Expectation[] = [];
-  while (!dump.done) all.push(...unwrap(dump.next()));
-  dump.close();
-  return all.map(line).sort();
-}
-
-async function held(side: Side, cache: "internal" | "external"): Promise<string[]> {
-  const { status, text: said } = await ask(side, "GET", `/v1/dump?cache=${cache}&of=expectations&format=text`);
-  expect(status).toBe(200);
-  const lines = said.split("\n").filter(Boolean);
-  return lines.map((text) => text.replace(/ \[active since \d+s\]$/, "")).sort();
-}
 
 /** Waits until both caches have what the kernel has. */
 async function mended([left, right]: Sides, what: string): Promise<void> {

@@ -37,6 +37,7 @@ const STATUS: StatusReport = {
     standing: 0,
     failing: 0,
     refusals: [],
+    expectations: { standing: 0, failing: 0, refusals: [] },
   },
   kernel: { events: 1_234_567, overruns: 1, bufferBytes: 2_097_152, suspect: false },
   audit: {
@@ -140,6 +141,10 @@ test("a backup whose kernel follows its peer says how far", () => {
     "refuses 12 flows of the peer: ENOMEM, the table is full (5,000 times)\n",
   );
   expect(screen({ failing: 1 })).toContain("refuses 1 flows of the peer: their masters are not there\n");
+  const many = { errno: "EMFILE", reason: "there are too many", count: 3 };
+  expect(screen({ expectations: { standing: 12, failing: 2, refusals: [many] } })).toContain(
+    "has 12 expectations of the peer\n          refuses 2 expectations: EMFILE, there are too many (3 times)\n",
+  );
 });
 
 test("a node in trouble says so", () => {

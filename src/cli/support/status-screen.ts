@@ -152,6 +152,10 @@ function applyTexts(apply: ApplyReport): string[] {
   const since = waiting === 0 ? "" : `, the oldest for ${durationText(oldestMs)}`;
   const texts = [`has ${grouped(standing)} flows of the peer, ${waits}${since}`];
   if (failing > 0) texts.push(`refuses ${grouped(failing)} flows of the peer: ${refusalsText(apply.refusals)}`);
+  const { expectations } = apply;
+  if (expectations.standing > 0) texts.push(`has ${grouped(expectations.standing)} expectations of the peer`);
+  if (expectations.failing > 0)
+    texts.push(`refuses ${grouped(expectations.failing)} expectations: ${refusalsText(expectations.refusals)}`);
   return texts;
 }
 

@@ -11,7 +11,6 @@ import { monotonicMs } from "../clock.ts";
 import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
 import { commitAlone } from "./commit.ts";
-import { commitExpectations } from "./expectations.ts";
 
 /** Each step before the last has so long at most. */
 const STEP_MS = 10_000;
@@ -129,7 +128,7 @@ function* commitAhead(node: Node): Job<{ readonly taken: number; readonly refuse
   const { apply } = node;
   if (apply?.active) {
     const { refused } = yield* apply.drain();
-    yield* commitExpectations(node.replica.expectations.external, node.expectationCommit);
+    yield* apply.expectations.drain();
     return succeed({ taken: apply.standing, refused });
   }
   const result = yield* commitAlone(node);

@@ -10,16 +10,17 @@
  *   stops      the timers of the peer's entries are shortened, since nobody renews or deletes them now
  */
 import { Flow, HAS_TIMEOUT, TIMEOUT } from "../../flow/flow.ts";
+import { explain, type KernelError } from "../../kernel/kernel-error.ts";
 import type { Live } from "../../replica-live.ts";
 import type { NotifyRole } from "../../report.ts";
 import type { AdoptReport } from "../../report-apply.ts";
-import { refuse, succeed } from "../../result.ts";
+import { type Result, refuse, succeed } from "../../result.ts";
 import type { Session } from "../../sync/session.ts";
 import type { Apply, Drained } from "../apply.ts";
 import { monotonicMs } from "../clock.ts";
 import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
-import { commitExpectations } from "./expectations.ts";
+import { commitExpectations, resyncExpectations } from "./expectations.ts";
 import { reread } from "./resync.ts";
 import { SliceClock } from "./slice-clock.ts";
 
@@ -76,22 +77,39 @@ export function* settle(node: Node): Job<{ readonly leftOver: number }> {
     }
   }
   timers.flush();
+  if (internal.count > 0 && node.config.sync.expectations) {
+    const read = yield* rereadExpectations(node);
+    if (!read.ok)
+      node.log.warning(`what the kernel expects is not known before it is read again: ${explain(read.error)}`);
+  }
   return succeed({ leftOver });
 }
 
+/** As long as it was not known whose flows are, nobody announced what they expect. Nothing is applied meanwhile. */
+function* rereadExpectations({ replica, state }: Node): Generator<Slice, Result<void, KernelError>, void> {
+  state.rereading++;
+  try {
+    return yield* resyncExpectations(replica.expectations);
+  } finally {
+    state.rereading--;
+  }
+}
+
 /**
- * What waits still, and the peer's expectations. From then on nothing is applied: what the peer says now may be old. Or it is
+ * What waits still, flows and then expectations. From then on nothing is applied: what the peer says now may be old. Or it is
  * primary too, and what it says is its own affair.
  */
 export function* drain(node: Node, apply: Apply): Job<Drained & { readonly expectations: number }> {
   const startMs = monotonicMs();
   node.flight.note("commit-begin", "", { a: node.replica.live?.queue.waiting ?? 0 });
-  const drained = apply.active ? yield* apply.drain() : NOTHING;
+  const follows = apply.active;
+  const drained = follows ? yield* apply.drain() : NOTHING;
+  const expected = follows ? yield* apply.expectations.drain() : undefined;
   apply.end();
   node.replica.external.beginTakeover();
   const { external } = node.replica.expectations;
   external.beginTakeover();
-  const { committed, failed } = yield* commitExpectations(external, node.expectationCommit);
+  const { committed, failed } = expected ?? (yield* commitExpectations(external, node.expectationCommit));
   node.flight.note("commit-end", "", {
     a: drained.applied,
     c: drained.refused,
@@ -195,6 +213,7 @@ export function leave(node: Node): number {
   const { external, live } = replica;
   if (live === undefined || !live.queue.active) return 0;
   const seconds = node.config.sync.purgeTimeoutSeconds;
+  node.apply?.expectations.leave(seconds);
   const flow = new Flow();
   let shortened = 0;
   for (let slot = external.nextLive(0); slot >= 0; slot = external.nextLive(slot + 1)) {
