@@ -25,8 +25,13 @@ export class CommitRun {
   readonly #plan: CommitPlan;
   readonly #flow = new Flow();
   readonly #failures = new Map<number, number>();
-  /** Related flows whose master is gone: the connection itself may well live on. */
+  /** Related flows whose master is not there. Once all is in, they are tried again: another flow may lie in such a slot by then. */
   readonly #orphans: number[] = [];
+  /** Of this batch: their master will not come, but the connection itself may well live on. */
+  readonly #alone: number[] = [];
+  #isAllIn = false;
+  #isLastTry = false;
+  #goesAlone = false;
   readonly #before: { readonly helpersLost: number; readonly labelsLost: number };
   readonly #startMs = monotonicMs();
   readonly #isWanted: (slot: number, flow: Flow) => boolean;
@@ -46,10 +51,11 @@ export class CommitRun {
 
   /** Commits as many flows as one batch takes; false when none is left. */
   batch(): boolean {
-    const { commit, replica } = this.#node;
+    const { commit } = this.#node;
     const nowMs = monotonicMs();
     let added = 0;
     let passed = 0;
+    this.#isLastTry = this.#isAllIn;
     while (commit.hasRoom() && passed < PASSED_MAX) {
       const slot = this.#next(nowMs);
       if (slot === LOOK_ON) {
@@ -61,13 +67,13 @@ export class CommitRun {
         passed++;
         continue;
       }
-      if (replica.internal.count > 0 && replica.internal.find(this.#flow) >= 0) this.#standing++;
+      if (this.#stands()) this.#standing++;
       commit.add(this.#flow, slot, timeoutOf(this.#flow));
       added++;
     }
-    const refused = commit.flush();
-    for (let i = 0; i < refused; i++) this.#refused(commit.refusedTag(i), commit.refusedErrno(i));
     this.done += added;
+    this.#flush();
+    if (this.#alone.length > 0) this.#withoutMasters(nowMs);
     return added > 0 || passed > 0 || this.#orphans.length > 0;
   }
 
@@ -91,27 +97,56 @@ export class CommitRun {
   #next(nowMs: number): number {
     const slot = this.#plan.next(this.#flow, nowMs);
     if (slot !== -1) return slot;
+    this.#isAllIn = true;
+    if (!this.#isLastTry) return -1;
     const { external } = this.#node.replica;
     let orphan = this.#orphans.pop();
     while (orphan !== undefined && !external.isUsed(orphan)) orphan = this.#orphans.pop(); // It ended meanwhile.
     if (orphan === undefined) return -1;
     external.read(orphan, this.#flow, nowMs);
-    this.#flow.words[HAS] &= ~(HAS_MASTER | HAS_MASTER_PORTS);
-    this.#adopted++;
-    this.done--; // It was counted when it was refused.
     return orphan;
   }
 
+  /** Whether this node's own kernel has the flow, as far as is known. */
+  #stands(): boolean {
+    const { internal } = this.#node.replica;
+    const slot = internal.count > 0 ? internal.find(this.#flow) : -1;
+    return slot >= 0 && internal.isLive(slot);
+  }
+
+  /** How many were refused. */
+  #flush(): number {
+    const { commit } = this.#node;
+    const refused = commit.flush();
+    for (let i = 0; i < refused; i++) this.#refused(commit.refusedTag(i), commit.refusedErrno(i));
+    return refused;
+  }
+
+  /** In the batch that was refused, as their slots may be others' in the next one. */
+  #withoutMasters(nowMs: number): void {
+    const { commit, replica } = this.#node;
+    const slots = this.#alone.splice(0);
+    for (const slot of slots) {
+      replica.external.read(slot, this.#flow, nowMs);
+      this.#flow.words[HAS] &= ~(HAS_MASTER | HAS_MASTER_PORTS);
+      if (this.#stands()) this.#standing++;
+      commit.add(this.#flow, slot, timeoutOf(this.#flow));
+    }
+    this.done += slots.length;
+    this.#goesAlone = true;
+    this.#adopted += slots.length - this.#flush();
+    this.#goesAlone = false;
+  }
+
   #refused(slot: number, errno: number): void {
-    const { external } = this.#node.replica;
-    external.read(slot, this.#flow, monotonicMs());
-    if (errno === Errno.ENOENT && this.#flow.has(HAS_MASTER) && !this.#tried.has(slot)) {
-      this.#tried.add(slot);
-      this.#orphans.push(slot);
+    this.#node.replica.external.read(slot, this.#flow, monotonicMs());
+    if (this.#stands()) this.#standing--;
+    if (errno === Errno.ENOENT && this.#flow.has(HAS_MASTER) && !this.#goesAlone) {
+      this.done--;
+      (this.#isLastTry ? this.#alone : this.#orphans).push(slot);
       return;
     }
     this.#failed++;
     this.#failures.set(errno, (this.#failures.get(errno) ?? 0) + 1);
   }
-  readonly #tried = new Set<number>();
 }
