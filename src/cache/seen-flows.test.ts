@@ -35,7 +35,10 @@ describe("flows that left us of late", () => {
       seen.note(words, CLAIM);
     }
     expect(seen.has(numbered(4_000_000_000))).toBe(true);
+    seen.claimed(numbered(1), CLAIM + 1, CLAIM); // Room for one, but which found none nobody knows.
+    expect(seen.has(numbered(4_000_000_000))).toBe(true);
     seen.turn();
+    expect(seen.has(numbered(4_000_000_000))).toBe(true);
     seen.turn();
     expect(seen.has(numbered(1))).toBe(false);
   });

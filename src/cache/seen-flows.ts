@@ -17,6 +17,9 @@ export class SeenFlows {
   readonly #hash: FlowHash;
   #now = new Map<number, number>();
   #before = new Map<number, number>();
+  /** Some of these found no room: `claimed` makes room, but does not bring them back. */
+  #isNowShort = false;
+  #isBeforeShort = false;
 
   constructor(hash: FlowHash) {
     this.#hash = hash;
@@ -24,6 +27,7 @@ export class SeenFlows {
 
   note(words: Uint32Array, claim: number): void {
     if (this.#now.size < FLOWS_MAX) this.#now.set(this.#hash.of(words), claim);
+    else this.#isNowShort = true;
   }
 
   /** What was noted before the last turn is forgotten. */
@@ -32,6 +36,8 @@ export class SeenFlows {
     oldest.clear();
     this.#before = this.#now;
     this.#now = oldest;
+    this.#isBeforeShort = this.#isNowShort;
+    this.#isNowShort = false;
   }
 
   /** A peer claims to have seen the flow. It knew what was noted up to the claim `known`. */
@@ -45,7 +51,7 @@ export class SeenFlows {
   }
 
   has(words: Uint32Array): boolean {
-    if (this.#now.size === FLOWS_MAX || this.#before.size === FLOWS_MAX) return true;
+    if (this.#isNowShort || this.#isBeforeShort) return true;
     const hash = this.#hash.of(words);
     return this.#now.has(hash) || this.#before.has(hash);
   }
