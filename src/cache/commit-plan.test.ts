@@ -59,6 +59,20 @@ test("flows may leave the cache while the plan is under way: each that stays is 
   expect(order(plan)).toEqual([2, 3]);
 });
 
+test("a flow that a peer changes meanwhile is named by the pass that it belongs to now, or the next: once", () => {
+  const cache = cacheWith(["other", "other", "related", "assured", "related", "assured"]);
+  const plan = new CommitPlan(cache);
+  const flow = new Flow();
+  plan.next(flow, NOW_MS);
+  expect(flow.words[ORIG_PORTS]).toBe(3);
+  cache.create(flowOf("assured", 0), NOW_MS); // Passed over, and the pass of those is over for it.
+  cache.create(flowOf("other", 3), NOW_MS); // Named already.
+  plan.next(flow, NOW_MS);
+  expect(flow.words[ORIG_PORTS]).toBe(5);
+  cache.create(flowOf("related", 1), NOW_MS); // Before the first of those.
+  expect(order(plan)).toEqual([0, 1, 2, 4]);
+});
+
 test("a long walk over flows that are for later is not done in one go", () => {
   const cache = new ExternalCache(4_096, new FlowHash(1, 2));
   for (let port = 0; port < 4_096; port++) cache.create(flowOf(port === 4_000 ? "assured" : "other", port), NOW_MS);

@@ -6,7 +6,8 @@
  *   pass 1  the other flows without a master
  *   pass 2  related flows
  *
- * Slots are named one at a time, so a commit can stop after any of them and go on later.
+ * Slots are named one at a time, so a commit can stop after any of them and go on later. A flow that a peer changes meanwhile
+ * may belong to another pass than it was left to: it is named by that one, or by the next that comes by.
  */
 import { type Flow, HAS, HAS_MASTER, STATUS } from "../flow/flow.ts";
 import { IPS_ASSURED } from "../flow/status.ts";
@@ -23,9 +24,12 @@ export class CommitPlan {
   #from = 0;
   /** Of each pass, the first slot that an earlier one left to it: there it begins, or not at all. */
   readonly #first = new Int32Array(PASSES).fill(-1);
+  /** 1: the slot was named. */
+  readonly #named: Uint8Array;
 
   constructor(cache: ExternalCache) {
     this.#cache = cache;
+    this.#named = new Uint8Array(cache.flowsMax);
   }
 
   /** The next slot, its flow unpacked into `flow`; LOOK_ON where it is to be asked again, -1 at the end. */
@@ -38,11 +42,14 @@ export class CommitPlan {
         continue;
       }
       const slot = this.#from++;
-      if (!this.#cache.isUsed(slot)) continue;
+      if (this.#named[slot] === 1 || !this.#cache.isUsed(slot)) continue;
       this.#cache.read(slot, flow, nowMs);
       const pass = passOf(flow.words);
-      if (pass === this.#pass) return slot;
-      if (this.#first[pass] < 0) this.#first[pass] = slot;
+      if (pass <= this.#pass) {
+        this.#named[slot] = 1;
+        return slot;
+      }
+      if (this.#first[pass] < 0 || slot < this.#first[pass]) this.#first[pass] = slot;
     }
     return -1;
   }

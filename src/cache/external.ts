@@ -88,6 +88,10 @@ export class ExternalCache {
     return this.#table.count;
   }
 
+  get flowsMax(): number {
+    return this.#table.flowsMax;
+  }
+
   /** Flows that this peer told of last, whichever life of it. */
   countOf(peer: number): number {
     return this.#counts[peer];
