@@ -107,7 +107,10 @@ class Taking {
         lookup.add(this.#flow);
         asked.push(slot);
       }
-      if (lookup.ask() < 0) return; // The peer goes on announcing them.
+      if (lookup.ask() < 0) {
+        this.#slots.length = 0; // The peer goes on announcing them. In the next batch others may lie there.
+        return;
+      }
       for (const [i, slot] of asked.entries()) this.#ours(slot, lookup.found(i), nowMs);
     }
   }
@@ -115,7 +118,8 @@ class Taking {
   #ours(known: number, entry: Flow | undefined, nowMs: number): void {
     if (entry === undefined) return;
     const { replica } = this.#node;
-    if (replica.kernelEntry(entry, nowMs, true) === "full") return;
+    const became = replica.kernelEntry(entry, nowMs, true);
+    if (became === "full" || became === "ignored") return;
     const slot = replica.internal.find(entry);
     replica.ownership.takenOn(known, slot);
     this.#taken.add(slot);
