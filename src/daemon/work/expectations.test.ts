@@ -3,8 +3,12 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { ExpectationStory, PORTS } from "../../../test/expectation-story.ts";
 import { makeExpectation } from "../../../test/make-expectation.ts";
+import { ExternalExpectations } from "../../cache/external-expectations.ts";
 import type { Expectation } from "../../flow/expectation.ts";
-import { resyncExpectations } from "./expectations.ts";
+import type { ExpectationCommit } from "../../kernel/expectation-commit.ts";
+import { monotonicMs } from "../clock.ts";
+import { SLICE_MS } from "../jobs.ts";
+import { commitExpectations, resyncExpectations } from "./expectations.ts";
 
 class Story extends ExpectationStory {
   rereads(): void {
@@ -117,4 +121,28 @@ test("whatever is lost and however events and portions mix, the cache is the ker
     }),
     { numRuns: 2_000 },
   );
+});
+
+test("a commit passes over what its peer gives up between two slices", () => {
+  const external = new ExternalExpectations(8);
+  for (const port of [1, 2, 3]) external.learn(makeExpectation(port), true, 0, 0);
+  const taken: Expectation[] = [];
+  let hasRoom = true;
+  const commit = {
+    ...{ committed: 0, hasRoom: () => hasRoom },
+    add: (expectation: Expectation) => {
+      taken.push(expectation);
+      hasRoom = false;
+    },
+    flush: () => {
+      for (const endMs = monotonicMs() + SLICE_MS; monotonicMs() < endMs; );
+      hasRoom = true;
+      return 0;
+    },
+  } as unknown as ExpectationCommit;
+  const job = commitExpectations(external, commit);
+  job.next();
+  external.destroy(makeExpectation(2));
+  while (!job.next().done);
+  expect(taken.map(({ expected }) => expected.ports)).toEqual([1, 3]);
 });

@@ -105,6 +105,7 @@ export function* commitExpectations(
       }
     }
     yield { progress: "committing expectations", done, total: external.count };
+    if (slot >= 0) slot = external.nextLive(slot); // The peer goes on: the next one may be gone.
   }
   const orphaned = failures.get(Errno.ENOENT) ?? 0;
   failures.delete(Errno.ENOENT);
