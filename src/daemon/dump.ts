@@ -58,6 +58,7 @@ export function dumpStream(lines: Lines, nextTurn: () => Promise<void>, ended: (
   return new ReadableStream({
     async pull(controller) {
       await nextTurn();
+      if (slot >= 0) slot = lines.nextLive(slot); // It may have ended meanwhile.
       let text = "";
       const words: Uint8Array[] = [];
       const endMs = monotonicMs() + SLICE_MS;
