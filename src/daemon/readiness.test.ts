@@ -95,6 +95,12 @@ test("a backup whose events were lost is not ready, a primary stays what it is",
   expect(readiness(node({ suspect: true, role: "master" }), NOW_MS).ready).toBeTrue();
 });
 
+test("of two primaries both are ready, whatever each lacks of the other one: a script that fails on both would leave nobody", () => {
+  const lacks = { differing: 3, equalMs: NOW_MS - 60_000 };
+  const both = { role: "master", peerRole: "master", held: lacks, dirty: "external-full", isCurrent: false } as const;
+  expect(readiness(node(both), NOW_MS)).toMatchObject({ ready: true, aside: false });
+});
+
 test("a backup that dropped something of the peer's is not ready until that is mended", () => {
   expect(readiness(node({ dirty: "external-full" }), NOW_MS)).toEqual({
     ready: false,
