@@ -41,6 +41,7 @@ function related(i: number, master: number): Flow {
 class ModelKernel {
   readonly helpersLost = 0;
   readonly labelsLost = 0;
+  refused = 0;
   /** Ports of the entries, and of the master that each was made with. */
   readonly entries = new Map<number, number>();
   refuses = -1;
@@ -65,6 +66,7 @@ class ModelKernel {
       else if (master !== 0 && !this.entries.has(master)) this.#refused.push({ tag, errno: Errno.ENOENT });
       else this.entries.set(words[ORIG_PORTS], master);
     }
+    this.refused += this.#refused.length;
     return this.#refused.length;
   }
   refusedTag = (i: number): number => this.#refused[i].tag;
@@ -108,6 +110,7 @@ test("a related flow whose master is gone goes without it; one that was told of 
     ...{ committed: 3, updated: 0, failed: 0 },
     lessened: [{ without: "master", count: 1 }],
   });
+  expect(kernel.refused).toBe(0); // For good.
 });
 
 test("what ended before its second try is not counted, nor what stands here twice", () => {
@@ -123,4 +126,5 @@ test("what ended before its second try is not counted, nor what stands here twic
   finish(run);
   const { committed, updated, failed } = run.report(NOTHING);
   expect({ committed, updated, failed }).toEqual({ committed: 2, updated: 1, failed: 1 });
+  expect(kernel.refused).toBe(1);
 });

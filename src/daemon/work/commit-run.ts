@@ -143,6 +143,7 @@ export class CommitRun {
     if (this.#stands()) this.#standing--;
     if (errno === Errno.ENOENT && this.#flow.has(HAS_MASTER) && !this.#goesAlone) {
       this.done--;
+      this.#node.commit.refused--; // Not for good: it is tried again.
       (this.#isLastTry ? this.#alone : this.#orphans).push(slot);
       return;
     }
