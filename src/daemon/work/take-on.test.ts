@@ -75,7 +75,7 @@ function world() {
   const kernel = new ModelKernel();
   const node = {
     ...{ replica: a.replica, commit: kernel.commit, lookup: kernel.lookup, links: [{ peer: "10.0.9.2" }] },
-    ...{ expectationCommit: kernel.expectationCommit, state: { role: "master", takenOn: null } },
+    ...{ expectationCommit: kernel.expectationCommit, state: { role: "master", words: 1, takenOn: null } },
     ...{ flight: { note: () => {} }, log: { warning: () => {} } },
   } as unknown as Node;
   return { a, b, kernel, node };
@@ -124,4 +124,20 @@ test("a flow that this node ignores is not its own, nor are expectations whose m
   external.learn(makeExpectation(1), true, it.a.nowMs, PEER);
   run(it);
   expect([it.a.replica.internal.count, it.kernel.expectations]).toEqual([0, 0]);
+});
+
+test("a takeover that came while the peer was asked is not held up, and what it leaves is taken on after it", () => {
+  const it = world();
+  it.a.replica.ownership.wantsTakingOn = false;
+  const job = takeOn(it.node);
+  expect(job.next().done).toBe(false);
+  it.node.state.words++;
+  for (let step = job.next(); ; step = job.next()) {
+    if (!step.done) talk(it.a, it.b);
+    else {
+      const { wantsTakingOn } = it.a.replica.ownership;
+      expect([step.value.ok, it.kernel.entries.size, wantsTakingOn]).toEqual([false, 0, true]);
+      return;
+    }
+  }
 });

@@ -26,12 +26,18 @@ const WAIT = { peerWaitMs: 2 } as const;
 
 export function* takeOn(node: Node): Job<TakenOn> {
   const { replica, state, log } = node;
+  const word = state.words;
   if (replica.sessions.some((session) => session.peerState(monotonicMs()) === "connected")) {
     yield* tell(replica.sessions);
     const asked = yield* request(node);
     if (!asked.ok) log.warning(`flows of the other primary: ${asked.error.error}; what it told before is taken on`);
   }
   if (state.role !== "master") return refuse({ error: "this node is not primary any more" });
+  if (state.words !== word) {
+    // A takeover since then, which may be under way, commits all there is; not to wait behind this, flow by flow.
+    replica.ownership.wantsTakingOn = true;
+    return refuse({ error: "roles have changed meanwhile: once more" });
+  }
   const taking = new Taking(node);
   for (;;) {
     const sliceEndMs = monotonicMs() + SLICE_MS;
