@@ -20,8 +20,10 @@ export interface KeepalivedSettings {
   /** Command keepalived runs at each transition, with its own arguments appended; once for the group, or per instance. */
   readonly notify?: string | undefined;
   readonly notifyPer?: "group" | "instance" | undefined;
-  /** Command asked every fifth of a second whether this firewall may be primary; 60 points of priority less while it fails. */
+  /** Command asked every fifth of a second whether this firewall may be primary. */
   readonly readyScript?: string | undefined;
+  /** What its answer changes the priority by: 60 points less while it fails, unless said otherwise. */
+  readonly readyWeight?: number;
   /** Command asked as often; while it fails, keepalived gives the addresses up at once. */
   readonly asideScript?: string | undefined;
   /** A firewall of higher priority leaves the addresses where they are. */
@@ -51,7 +53,7 @@ ${notify}}
 }
 
 /** Times are ten times shorter than those that ctsync's help advises, and counts alike. */
-function readyScript({ readyScript }: KeepalivedSettings): string {
+function readyScript({ readyScript, readyWeight = -60 }: KeepalivedSettings): string {
   if (readyScript === undefined) return "";
   return `vrrp_script ctsync_ready {
   script "${readyScript}"
@@ -59,7 +61,7 @@ function readyScript({ readyScript }: KeepalivedSettings): string {
   timeout 2
   rise 2
   fall 5
-  weight -60
+  weight ${readyWeight}
   init_fail
 }
 `;

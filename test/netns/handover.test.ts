@@ -5,6 +5,7 @@ import { CTSYNC, type Daemon, startDaemon, writeConfig } from "../lab/ctsync.ts"
 import { succeed } from "../lab/execute.ts";
 import { type Firewall, SYNC } from "../lab/firewall.ts";
 import { Lab } from "../lab/lab.ts";
+import type { LineSession } from "../lab/line-session.ts";
 import type { LabProcess } from "../lab/process.ts";
 import { SshServer } from "../lab/ssh.ts";
 import { B, buildTwoFirewalls } from "../lab/two-firewalls.ts";
@@ -13,19 +14,33 @@ import { until } from "../lab/until.ts";
 const TEST_MS = 90_000;
 const DEADLINE_MS = 15_000;
 const CONNECTIONS = 200;
+const HOLD_SECONDS = 5;
 
-async function startNode({ namespace, syncAddress, peerSyncAddress }: Firewall, key: string): Promise<Daemon> {
+type Apply = "live" | "commit";
+
+async function startNode(
+  { namespace, syncAddress, peerSyncAddress }: Firewall,
+  key: string,
+  apply?: Apply,
+): Promise<Daemon> {
   const link = { interface: SYNC.interface, local: syncAddress, peer: peerSyncAddress };
-  const config = await writeConfig(namespace.lab, namespace.name, { ...link, link: { key_file: key } });
+  const settings = { link: { key_file: key }, ...(apply === undefined ? {} : { sync: { apply } }) };
+  const config = await writeConfig(namespace.lab, namespace.name, { ...link, ...settings });
   return startDaemon(namespace, config);
 }
 
-const keepalived = (firewall: Firewall, { config }: Daemon, mayMove = true): Promise<LabProcess> =>
-  firewall.startKeepalived({
+/** What lets keepalived move, by the weight of the script: none, so that it fails altogether, or points of priority. */
+type Weight = "none" | number;
+
+const keepalived = (firewall: Firewall, { config }: Daemon, weight?: Weight): Promise<LabProcess> => {
+  const ask = (...flags: string[]) => [CTSYNC, "ready", ...flags, "--quiet", "--config", config].join(" ");
+  return firewall.startKeepalived({
     notify: `${CTSYNC} notify --config ${config}`,
-    nopreempt: true,
-    ...(mayMove ? { asideScript: `${CTSYNC} ready --aside --quiet --config ${config}` } : {}),
+    nopreempt: typeof weight !== "number",
+    ...(weight === "none" ? { asideScript: ask("--aside") } : {}),
+    ...(typeof weight === "number" ? { readyScript: ask(), readyWeight: weight } : {}),
   });
+};
 
 const becomes = (daemon: Daemon, role: string): Promise<boolean> =>
   until(
@@ -62,29 +77,56 @@ async function resets({ namespace }: Firewall): Promise<number> {
   return Number(numbers?.split(" ")[names?.split(" ").indexOf("OutRsts") ?? 0]);
 }
 
+interface Busy {
+  readonly fw1: Firewall;
+  readonly fw2: Firewall;
+  readonly primary: Daemon; // On FW1, whose priority is the higher one.
+  readonly backup: Daemon;
+  readonly client: LabProcess;
+  readonly session: LineSession;
+}
+
+/** Two sealed firewalls with busy connections and a session through them, all of which the backup has. */
+async function startBusy(lab: Lab, weight: Weight, apply?: Apply): Promise<Busy> {
+  const { a, b, fw1, fw2 } = await buildTwoFirewalls(lab);
+  const key = `${lab.directory}/link.key`;
+  await succeed([CTSYNC, "keygen", key]);
+  const primary = await startNode(fw1, key, apply);
+  await keepalived(fw1, primary, weight);
+  await becomes(primary, "master");
+  const backup = await startNode(fw2, key, apply);
+  await keepalived(fw2, backup, weight);
+  await becomes(backup, "backup");
+
+  const server = b.spawn([process.execPath, await lab.write("server.ts", SERVER)]);
+  await server.waitForLine(/^listening$/, DEADLINE_MS);
+  const client = a.spawn([process.execPath, await lab.write("client.ts", CLIENT)]);
+  const ssh = await SshServer.start(b);
+  const session = await ssh.open(a, B.ipv4, 20);
+  await until(() => last(client).open === CONNECTIONS, DEADLINE_MS, "the connections are open");
+  await until(async () => (await backup.status()).external > CONNECTIONS, DEADLINE_MS, "the backup has them");
+  await until(async () => (await backup.command("ready")).status === 0, DEADLINE_MS, "the backup is ready");
+  return { fw1, fw2, primary, backup, client, session };
+}
+
+/** Every connection is answered again and again, none has ended, and no packet met a kernel that did not know its flow. */
+async function expectNothingLost({ fw1, fw2, client, session }: Busy): Promise<void> {
+  await session.nextAnswer(DEADLINE_MS);
+  const { answers } = last(client);
+  await until(() => last(client).answers > answers + 2 * CONNECTIONS, DEADLINE_MS, "the connections go on");
+  expect(last(client)).toMatchObject({ open: CONNECTIONS, ended: 0 });
+  expect(session.answersAreComplete).toBe(true);
+  expect([await fw1.invalidCount(), await fw2.invalidCount()]).toEqual([0, 0]);
+  expect([await resets(fw1), await resets(fw2)]).toEqual([0, 0]);
+}
+
 describe("a planned handover", () => {
   test(
     "keeps 200 busy connections and a session alive: none ends, no reset, no packet INVALID; a death undoes it",
     async () => {
       await using lab = await Lab.create();
-      const { a, b, fw1, fw2 } = await buildTwoFirewalls(lab);
-      const key = `${lab.directory}/link.key`;
-      await succeed([CTSYNC, "keygen", key]);
-      const primary = await startNode(fw1, key);
-      await keepalived(fw1, primary);
-      await becomes(primary, "master");
-      const backup = await startNode(fw2, key);
-      await keepalived(fw2, backup);
-      await becomes(backup, "backup");
-
-      const server = b.spawn([process.execPath, await lab.write("server.ts", SERVER)]);
-      await server.waitForLine(/^listening$/, DEADLINE_MS);
-      const client = a.spawn([process.execPath, await lab.write("client.ts", CLIENT)]);
-      const ssh = await SshServer.start(b);
-      const session = await ssh.open(a, B.ipv4, 20);
-      await until(() => last(client).open === CONNECTIONS, DEADLINE_MS, "the connections are open");
-      await until(async () => (await backup.status()).external > CONNECTIONS, DEADLINE_MS, "the backup has them");
-      await until(async () => (await backup.command("ready")).status === 0, DEADLINE_MS, "the backup is ready");
+      const busy = await startBusy(lab, "none");
+      const { fw1, fw2, primary, backup, session } = busy;
       const refused = await backup.command("handover");
       expect(refused).toMatchObject({ status: 1, stdout: "" });
       expect(refused.stderr).toContain("this node is backup, not primary: run it on the other firewall");
@@ -94,13 +136,7 @@ describe("a planned handover", () => {
       expect(said).toMatch(/has committed \d+ flows ahead/);
       expect(said).toContain("is primary, this node is fault");
       expect([await fw1.isPrimary(), await fw2.isPrimary()]).toEqual([false, true]);
-      await session.nextAnswer(DEADLINE_MS);
-      const { answers } = last(client);
-      await until(() => last(client).answers > answers + 2 * CONNECTIONS, DEADLINE_MS, "the connections go on");
-      expect(last(client)).toMatchObject({ open: CONNECTIONS, ended: 0 });
-      expect(session.answersAreComplete).toBe(true);
-      expect([await fw1.invalidCount(), await fw2.invalidCount()]).toEqual([0, 0]);
-      expect([await resets(fw1), await resets(fw2)]).toEqual([0, 0]);
+      await expectNothingLost(busy);
       expect(await primary.command("ready")).toMatchObject({ status: 1 });
 
       const told = async () => JSON.parse((await backup.succeed("timeline", "--json")) || "null") as Failover | null;
@@ -121,12 +157,59 @@ describe("a planned handover", () => {
   );
 
   test(
+    "moves by a weight of -60 points too, and the addresses return when its hold is over: nothing is lost either way",
+    async () => {
+      await using lab = await Lab.create();
+      const busy = await startBusy(lab, -60, "live");
+      const { fw1, fw2, primary, backup } = busy;
+      const said = await primary.succeed("handover", "--timeout", "20", "--hold", String(HOLD_SECONDS));
+      expect(said).toContain("is primary, this node is backup");
+      expect([await fw1.isPrimary(), await fw2.isPrimary()]).toEqual([false, true]);
+      expect(await primary.command("ready", "--aside")).toMatchObject({ status: 1 });
+      await expectNothingLost(busy);
+
+      // Its priority is the higher one again, once it has all that the other one has.
+      await fw1.becomesPrimary();
+      await becomes(primary, "master");
+      await becomes(backup, "backup");
+      await expectNothingLost(busy);
+      expect(await primary.command("ready", "--aside")).toMatchObject({ status: 0 });
+      expect([await fw1.isPrimary(), await fw2.isPrimary()]).toEqual([true, false]);
+    },
+    TEST_MS,
+  );
+
+  test(
+    "moves by a weight of +60 points too, and is handed back while its hold lasts: no packet meets a kernel without its flow",
+    async () => {
+      await using lab = await Lab.create();
+      const busy = await startBusy(lab, 60, "commit");
+      const { fw1, fw2, primary, backup } = busy;
+      const said = await primary.succeed("handover", "--timeout", "20");
+      expect(said).toMatch(/has committed \d+ flows ahead/);
+      expect(said).toContain("is primary, this node is backup");
+      await expectNothingLost(busy);
+      expect([await fw1.isPrimary(), await fw2.isPrimary()]).toEqual([false, true]);
+
+      // Both stand aside for this moment, and then the priorities are what they are without the scripts.
+      expect(await primary.command("ready")).toMatchObject({ status: 1 });
+      const back = await backup.succeed("handover", "--timeout", "20");
+      expect(back).toMatch(/has committed \d+ flows ahead/);
+      expect(back).toContain("is primary, this node is backup");
+      await expectNothingLost(busy);
+      expect([await fw1.isPrimary(), await fw2.isPrimary()]).toEqual([true, false]);
+      expect(await primary.command("ready")).toMatchObject({ status: 0 });
+    },
+    TEST_MS,
+  );
+
+  test(
     "that keepalived does not follow is taken back, and says so; without a sealed peer it drains, and says so",
     async () => {
       await using lab = await Lab.create();
       const { fw1, fw2 } = await buildTwoFirewalls(lab);
       const primary = await startNode(fw1, "");
-      await keepalived(fw1, primary, false);
+      await keepalived(fw1, primary);
       await becomes(primary, "master");
       const alone = await primary.command("handover", "--timeout", "1");
       expect(alone.status).toBe(1);
