@@ -6,7 +6,7 @@
  */
 import { describe, expect, test } from "bun:test";
 import { loadCode, ROOT } from "./code.ts";
-import { MUTANTS } from "./mutants.ts";
+import { MUTANTS } from "./mutants/index.ts";
 import { loadMutant, type Mutant } from "./mutate.ts";
 import { runSeed } from "./scenario.ts";
 import { Violation } from "./violation.ts";
