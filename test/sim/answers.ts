@@ -49,8 +49,8 @@ export class Answers {
     if (
       peer.replica === undefined ||
       peer.life !== life ||
-      peer.readMs >= askedMs ||
-      Math.max(node.flushedMs, node.damagedMs) >= askedMs
+      peer.work.readMs >= askedMs ||
+      Math.max(node.work.flushedMs, node.damagedMs) >= askedMs
     )
       return;
     const { internal } = peer.replica;

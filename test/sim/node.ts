@@ -15,17 +15,15 @@ import type { Random } from "./random.ts";
 import { type Keys, Seal, type Sealed } from "./seal.ts";
 import { Violation } from "./violation.ts";
 import { watchExternal } from "./watched.ts";
+import { Work } from "./work.ts";
 
 const NEVER = Number.POSITIVE_INFINITY;
-/** A job does as much as this between two looks at everything else. */
-const FLOWS_PER_SLICE = 16;
 const SLOW_TURN_MS = 25;
 const SLOW_DATAGRAMS = 1;
 const SLOW_SOCKET_DATAGRAMS = 6;
 const DATAGRAMS_PER_TURN = 32;
 /** A session that may not speak yet is asked again this often. */
 const BLOCKED_MS = 20;
-const WANTED_MS = 250;
 /** What was seen last of flows that left is kept for one to two times as long, while the peers are in contact. */
 const SEEN_MS = 5_000;
 const FOUND_MS = 2_000;
@@ -58,6 +56,7 @@ interface Event {
 export class Node implements Keys {
   readonly index: number;
   readonly kernel: Kernel;
+  readonly work: Work;
   replica: Replica | undefined;
   life = 0;
   sendingKey = 0;
@@ -68,14 +67,9 @@ export class Node implements Keys {
   /** Events that the netlink socket holds. */
   eventsMax = NEVER;
   dueMs = NEVER;
-  /** When the kernel was last read, whatever for; never, while it is being read. */
-  readMs = NEVER;
-  flushedMs = 0;
   /** When its external cache was damaged last. */
   damagedMs = 0;
   dropped = 0;
-  /** How often it took on what a second primary had let in. */
-  tookOn = 0;
   readonly #code: Code;
   readonly #settings: Settings;
   readonly #link: Link;
@@ -90,12 +84,7 @@ export class Node implements Keys {
   /** Events that were worked off, to be filled again. */
   readonly #spare: Flow[] = [];
   #socket: Datagram[] = [];
-  #jobs: Iterator<undefined, void>[] = [];
   #overrun = false;
-  #suspect = false;
-  #lostAgain = false;
-  #reads = 0;
-  #takesOn = false;
   #forgotMs = 0;
   #isInContact = false;
   /** Of this life, by peer; none on an open link. */
@@ -121,6 +110,7 @@ export class Node implements Keys {
     this.#link = link;
     this.#watches = link.kind !== "forging";
     this.kernel = new Kernel(random, versions, (kind, flow) => this.#event(kind, flow));
+    this.work = new Work(this.kernel, code, clock);
   }
 
   get isUp(): boolean {
@@ -128,7 +118,7 @@ export class Node implements Keys {
   }
 
   get isIdle(): boolean {
-    return this.#events.length + this.#socket.length + this.#jobs.length === 0 && !this.#overrun;
+    return this.#events.length + this.#socket.length === 0 && this.work.isIdle && !this.#overrun;
   }
 
   accepts(key: number): boolean {
@@ -166,32 +156,27 @@ export class Node implements Keys {
     if (this.#watches) watchExternal(this.replica, where);
     if (this.#link.kind === "sealed") this.#seals = this.replica.sessions.map(() => new Seal(code, this, this.#random));
     this.dueMs = nowMs;
-    this.flushedMs = nowMs;
     if (asksAtStart) for (const one of this.replica.sessions) one.request();
-    this.#addResync();
+    this.work.begin(this.replica);
   }
 
   /** The daemon is gone, and with it all that waits for it. */
   stop(): void {
     this.replica = undefined;
+    this.work.end();
     this.#answers = new Answers(this.#versions);
     this.dueMs = NEVER;
     this.#events = [];
     this.#socket = [];
-    this.#jobs = [];
     this.#seals = [];
     this.#overrun = false;
-    this.#suspect = false;
-    this.#lostAgain = false;
-    this.#reads = 0;
-    this.#takesOn = false;
     this.#isInContact = false;
   }
 
   /** keepalived says master: notify.ts of the daemon. */
   becomePrimary(done: () => void): void {
     if (this.replica !== undefined) this.replica.role = "master";
-    this.#jobs.push(this.#takeOver(done));
+    this.work.takeOver(done);
     this.#poke();
   }
 
@@ -204,7 +189,7 @@ export class Node implements Keys {
 
   /** What an operator may ask for at any time. */
   command(command: "bulk" | "request" | "resync"): void {
-    if (command === "resync") this.#addResync();
+    if (command === "resync") this.work.reread();
     else for (const session of this.replica?.sessions ?? []) session[command]();
     this.#poke();
   }
@@ -228,26 +213,16 @@ export class Node implements Keys {
     this.#events.length = 0;
     if (this.#overrun) {
       this.#overrun = false;
-      this.#repair();
+      this.work.repair();
     }
     if (this.#socket.length > 0) this.#datagrams(replica);
-    if (this.#jobs.length > 0 && this.#jobs[0].next().done) this.#jobs.shift();
+    this.work.slice();
     replica.tick(nowMs);
-    // It is asked for when the table is being read anyway, and read a little later at the soonest: wanted.ts of the daemon.
-    if (replica.ownership.wantsReading && this.#reads === 0 && nowMs - this.readMs >= WANTED_MS) {
-      const claims = replica.ownership.wantsClaims;
-      replica.ownership.wantsReading = false;
-      replica.ownership.wantsClaims = false;
-      this.#addResync(() => {}, claims);
-    }
+    this.work.rereadIfWanted();
     this.#keepSeen(replica);
-    if (replica.ownership.wantsTakingOn && !this.#takesOn) {
-      replica.ownership.wantsTakingOn = false;
-      this.#takesOn = true;
-      this.#jobs.push(this.#takeOn(replica));
-    }
+    this.work.takeOnIfWanted();
     if (this.#watches) this.#answers.look(this, replica, nodes, nowMs);
-    let more = this.#socket.length > 0 || this.#jobs.length > 0;
+    let more = this.#socket.length > 0 || !this.work.isIdle;
     let dueMs = replica.nextDueMs(nowMs);
     for (let peer = 0; peer < replica.sessions.length; peer++) {
       const seal = this.#seals[peer];
@@ -308,105 +283,6 @@ export class Node implements Keys {
     this.#poke();
   }
 
-  /** Events were lost: run.ts of the daemon. */
-  #repair(): void {
-    if (this.#suspect) {
-      this.#lostAgain = true;
-      return;
-    }
-    this.#suspect = true;
-    this.#addResync(() => {
-      this.#suspect = false;
-      if (!this.#lostAgain) return;
-      this.#lostAgain = false;
-      this.#repair();
-    });
-  }
-
-  #addResync(done: () => void = () => {}, claims = false): void {
-    this.#jobs.push(this.#resync(claims, done));
-    this.#reads++;
-    this.readMs = NEVER;
-  }
-
-  /**
-   * Reads the kernel's table, which changes meanwhile, in portions of which each is made when the one before is received; what
-   * is older than an event, and what the dump did not show, is asked for by name: work/resync.ts.
-   */
-  *#resync(claims: boolean, done: () => void): Generator<undefined, void> {
-    const replica = this.replica as Replica;
-    const { internal } = replica;
-    const { flows } = this.kernel;
-    const { internalFull } = replica.counters.cache;
-    const { reading } = replica.ownership;
-    const age = replica.recentEvents.read();
-    internal.beginPass();
-    const ids = [...flows.keys()];
-    let made = this.#portion(ids);
-    let left = FLOWS_PER_SLICE;
-    while (made.length + ids.length > 0) {
-      const portion = made;
-      left -= portion.length;
-      age.received();
-      made = this.#portion(ids);
-      for (const shown of portion) {
-        const isDoubtful = age.isDoubtful(shown.words);
-        const entry = isDoubtful ? flows.get(idOf(shown.words)) : shown;
-        if (entry !== undefined) replica.kernelEntry(entry, this.#clock.nowMs, claims);
-        const slot = entry === undefined ? internal.find(shown) : -1;
-        if (slot >= 0) replica.ended(slot);
-      }
-      if (left > 0) continue;
-      yield undefined;
-      left = FLOWS_PER_SLICE;
-    }
-    age.close();
-    if (replica.counters.cache.internalFull === internalFull) replica.kernelRead(reading);
-    for (let slot = internal.nextUnseen(0); slot >= 0; slot = internal.nextUnseen(slot + 1)) {
-      internal.read(slot, this.#flow, this.#clock.nowMs);
-      if (!flows.has(idOf(this.#flow.words))) replica.ended(slot);
-      if (--left > 0) continue;
-      yield undefined;
-      left = FLOWS_PER_SLICE;
-    }
-    if (--this.#reads === 0) this.readMs = this.#clock.nowMs;
-    done();
-  }
-
-  /** What the kernel's table has now of the next flows. */
-  #portion(ids: number[]): Flow[] {
-    const shown = [];
-    for (const id of ids.splice(0, FLOWS_PER_SLICE)) {
-      const flow = this.kernel.flows.get(id);
-      if (flow === undefined) continue;
-      const copy = new Flow();
-      copy.copyFrom(flow);
-      shown.push(copy);
-    }
-    return shown;
-  }
-
-  *#takeOver(done: () => void): Generator<undefined, void> {
-    const replica = this.replica as Replica;
-    replica.ownership.kernelWritten();
-    const plan = new this.#code.CommitPlan(replica.external);
-    const flow = new Flow();
-    for (let left = FLOWS_PER_SLICE; plan.next(flow, this.#clock.nowMs) >= 0; left--) {
-      this.kernel.commit(flow);
-      if (left > 0) continue;
-      yield undefined;
-      left = FLOWS_PER_SLICE;
-    }
-    replica.ownership.kernelWritten();
-    replica.flushExternal();
-    this.flushedMs = this.#clock.nowMs;
-    this.#reads++;
-    this.readMs = NEVER;
-    yield* this.#resync(true, () => {});
-    for (const session of replica.sessions) session.bulk();
-    done();
-  }
-
   /** roles.ts of the daemon. */
   #keepSeen({ ownership, sessions }: Replica): void {
     const { nowMs } = this.#clock;
@@ -418,34 +294,10 @@ export class Node implements Keys {
       this.#isInContact,
       sessions.some((session) => session.peerState(nowMs) === "silent"),
     );
-    if (!this.#isInContact || this.#takesOn) this.#forgotMs = nowMs;
+    if (!this.#isInContact || this.work.takesOn) this.#forgotMs = nowMs;
     if (nowMs - this.#forgotMs < SEEN_MS) return;
     this.#forgotMs = nowMs;
     ownership.turn();
-  }
-
-  /** A second primary stepped down: work/take-on.ts. */
-  *#takeOn(replica: Replica): Generator<undefined, void> {
-    const { ownership, internal, external, sessions } = replica;
-    for (const session of sessions) session.request();
-    const isAwaited = (session: (typeof sessions)[number]): boolean =>
-      !session.requestDone && session.peerState(this.#clock.nowMs) !== "silent";
-    while (sessions.some(isAwaited)) yield undefined;
-    if (replica.role === "master") {
-      const plan = new this.#code.CommitPlan(external);
-      const flow = new Flow();
-      for (let slot = plan.next(flow, 0); slot >= 0; slot = plan.next(flow, 0)) {
-        if (!ownership.isToTakeOn(slot, flow)) continue;
-        ownership.puts(slot);
-        this.kernel.commit(flow);
-        const entry = this.kernel.flows.get(idOf(flow.words)) as Flow;
-        if (replica.kernelEntry(entry, this.#clock.nowMs, true) !== "full")
-          ownership.takenOn(slot, internal.find(entry));
-      }
-      this.tookOn++;
-    }
-    ownership.tookOn();
-    this.#takesOn = false;
   }
 
   /** Everything with a bound keeps within it. */

@@ -93,7 +93,7 @@ class Split {
   #heal(loser: Node, survivor: Node, late: boolean): void {
     const world = this.#world;
     const { random, link } = world;
-    const before = survivor.tookOn;
+    const before = survivor.work.tookOn;
     const stood = new Set(survivor.kernel.flows.keys());
     const steps = (): void => loser.becomeBackup();
     if (late) this.#cut();
@@ -103,7 +103,7 @@ class Split {
     world.runFor(random.below(4_000));
     link.heal();
     world.runFor(2_000);
-    if (!world.runUntil(() => survivor.tookOn > before, HEAL_MS, LOOK_MS))
+    if (!world.runUntil(() => survivor.work.tookOn > before, HEAL_MS, LOOK_MS))
       throw new Violation("healed", `node ${survivor.index} has taken nothing on after ${HEAL_MS} ms`);
     this.#check(survivor, stood);
     world.after(random.percent(50) ? PURGE_MS : PURGE_LATE_MS, () => {
