@@ -5,16 +5,12 @@ import {
   HAS,
   HAS_HELPER,
   HAS_LABELS,
-  HAS_MARK,
   HAS_MASTER,
   HAS_MASTER_PORTS,
   HAS_PORTS,
   HAS_REPLY,
-  HAS_SEQADJ,
   HAS_STATE,
   HAS_STATUS,
-  HAS_SYNPROXY,
-  HAS_TIMEOUT,
   HAS_VTAGS,
   HAS_WSCALE,
   hasPorts,
@@ -25,11 +21,7 @@ import {
   icmpWord,
   isIcmp,
   LABELS,
-  MARK,
-  MASTER_DST,
   MASTER_PORTS,
-  MASTER_PROTO,
-  MASTER_SRC,
   ORIG_DST,
   ORIG_PORTS,
   ORIG_SRC,
@@ -38,16 +30,14 @@ import {
   REPLY_DST,
   REPLY_PORTS,
   REPLY_SRC,
-  SEQADJ,
   STATUS,
-  SYNPROXY,
   setHelperName,
-  TIMEOUT,
   VTAG_ORIG,
   VTAG_REPLY,
 } from "../src/flow/flow.ts";
 import { deriveReply } from "../src/flow/reply.ts";
 import { IPS_DST_NAT_DONE, IPS_SRC_NAT_DONE } from "../src/flow/status.ts";
+import { ATTRIBUTES, give, giveMaster } from "./make-flow.ts";
 
 const uint32 = fc.integer({ min: 0, max: 0xffffffff });
 const uint16 = fc.integer({ min: 0, max: 0xffff });
@@ -93,27 +83,21 @@ export const kernelFlow: fc.Arbitrary<Flow> = fc
       words[STATUS] |= IPS_DST_NAT_DONE;
       if (parts.translate.ports && hasPorts(parts.l4proto)) words[REPLY_PORTS] ^= parts.random[2] & 0xffff0000;
     }
-    const set = (bit: number, ...at: number[]): void => {
-      if (!known(bit)) return;
-      words[HAS] |= bit;
-      for (const word of at) words[word] = parts.random[word];
-    };
-    set(HAS_TIMEOUT, TIMEOUT);
-    set(HAS_MARK, MARK);
+    for (const [from, end, has] of [ATTRIBUTES.timeout, ATTRIBUTES.mark, ATTRIBUTES.seqadj, ATTRIBUTES.synproxy])
+      if (known(has)) give(flow, has, from, ...parts.random.slice(from, end));
     setState(words, parts.l4proto, known(HAS_STATE), parts.random);
-    set(HAS_SEQADJ, ...[0, 1, 2, 3, 4, 5].map((i) => SEQADJ + i));
-    set(HAS_SYNPROXY, SYNPROXY, SYNPROXY + 1, SYNPROXY + 2);
     if (known(HAS_MASTER)) {
-      words[HAS] |= HAS_MASTER;
-      words[MASTER_PROTO] = protoWord(parts.family, IPPROTO_TCP, 0, 0);
-      words.set(addresses[4], MASTER_SRC);
-      words.set(addresses[5], MASTER_DST);
-      set(HAS_MASTER_PORTS, MASTER_PORTS);
+      const ports = known(HAS_MASTER_PORTS) ? parts.random[MASTER_PORTS] : undefined;
+      giveMaster(flow, protoWord(parts.family, IPPROTO_TCP, 0, 0), addresses[4], addresses[5], ports);
     }
-    set(HAS_LABELS);
-    if (known(HAS_LABELS)) for (const label of parts.labels) words[LABELS + (label >> 5)] |= 1 << (label & 31);
-    set(HAS_HELPER);
-    if (known(HAS_HELPER)) setHelperName(words, parts.helper);
+    if (known(HAS_LABELS)) {
+      words[HAS] |= HAS_LABELS;
+      for (const label of parts.labels) words[LABELS + (label >> 5)] |= 1 << (label & 31);
+    }
+    if (known(HAS_HELPER)) {
+      words[HAS] |= HAS_HELPER;
+      setHelperName(words, parts.helper);
+    }
     return flow;
   });
 

@@ -86,21 +86,34 @@ export function give(flow: Flow, has: number, at: number, ...values: readonly nu
   return flow;
 }
 
+/** Sets the tuple of its master, whose addresses have four words each; without ports, all but them is known of it. */
+export function giveMaster(
+  flow: Flow,
+  proto: number,
+  source: readonly number[],
+  destination: readonly number[],
+  ports?: number,
+): Flow {
+  give(flow, HAS_MASTER, MASTER_PROTO, proto, ...source, ...destination);
+  return ports === undefined ? flow : give(flow, HAS_MASTER_PORTS, MASTER_PORTS, ports);
+}
+
 const uint32 = fc.integer({ min: 0, max: 0xffffffff });
 
-/** First word, one past the last, and HAS bit of what a flow may or may not have. */
-const ATTRIBUTES: readonly (readonly [from: number, end: number, has: number])[] = [
-  [STATUS, TIMEOUT, HAS_STATUS],
-  [TIMEOUT, MARK, HAS_TIMEOUT],
-  [MARK, INFO, HAS_MARK],
-  [INFO, INFO + 1, HAS_STATE],
-  [LABELS, HELPER, HAS_LABELS],
-  [HELPER, MASTER_PROTO, HAS_HELPER],
-  [MASTER_PROTO, MASTER_PORTS, HAS_MASTER],
-  [MASTER_PORTS, SEQADJ, HAS_MASTER | HAS_MASTER_PORTS],
-  [SEQADJ, SYNPROXY, HAS_SEQADJ],
-  [SYNPROXY, SYNPROXY + 3, HAS_SYNPROXY],
-];
+/** What a flow may or may not have behind its key: first word, one past the last, and HAS bit. */
+export const ATTRIBUTES = {
+  status: [STATUS, TIMEOUT, HAS_STATUS],
+  timeout: [TIMEOUT, MARK, HAS_TIMEOUT],
+  mark: [MARK, INFO, HAS_MARK],
+  state: [INFO, INFO + 1, HAS_STATE],
+  labels: [LABELS, HELPER, HAS_LABELS],
+  helper: [HELPER, MASTER_PROTO, HAS_HELPER],
+  master: [MASTER_PROTO, MASTER_PORTS, HAS_MASTER],
+  masterPorts: [MASTER_PORTS, SEQADJ, HAS_MASTER | HAS_MASTER_PORTS],
+  seqadj: [SEQADJ, SYNPROXY, HAS_SEQADJ],
+  synproxy: [SYNPROXY, SYNPROXY + 3, HAS_SYNPROXY],
+} as const;
+const RANGES = Object.values(ATTRIBUTES);
 
 /** Any flow: its key from a small pool, so that keys come again and resemble each other; anything behind the key. */
 export const arbitraryFlow: fc.Arbitrary<Flow> = fc
@@ -111,7 +124,7 @@ export const arbitraryFlow: fc.Arbitrary<Flow> = fc
     host: fc.integer({ min: 1, max: 3 }),
     port: fc.constantFrom(1, 2),
     reply: fc.array(uint32, { minLength: 9, maxLength: 9 }),
-    has: fc.array(fc.boolean(), { minLength: ATTRIBUTES.length, maxLength: ATTRIBUTES.length }),
+    has: fc.array(fc.boolean(), { minLength: RANGES.length, maxLength: RANGES.length }),
     values: fc.array(uint32, { minLength: 64, maxLength: 64 }),
   })
   .map(({ family, l4proto, zone, host, port, reply, has, values }) => {
@@ -128,7 +141,7 @@ export const arbitraryFlow: fc.Arbitrary<Flow> = fc
       words[REPLY_DST + i] = reply[4 + i];
     }
     words[REPLY_PORTS] = reply[8];
-    for (const [index, [from, end, bit]] of ATTRIBUTES.entries())
+    for (const [index, [from, end, bit]] of RANGES.entries())
       if (has[index]) give(flow, bit, from, ...values.slice(from, end));
     return flow;
   });

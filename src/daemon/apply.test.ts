@@ -13,13 +13,9 @@ import {
   HAS_MASTER,
   HAS_MASTER_PORTS,
   MARK,
-  MASTER_DST,
   MASTER_PORTS,
   MASTER_PROTO,
-  MASTER_SRC,
-  ORIG_DST,
   ORIG_PORTS,
-  ORIG_SRC,
   PROTO,
   portsWord,
   REPLY_PORTS,
@@ -45,20 +41,13 @@ const numbered = (i: number, status = IPS_CONFIRMED | IPS_ASSURED): Flow =>
 
 /** Flow number i, which belongs to number `master`. */
 function related(i: number, master: number): Flow {
-  const { words } = numbered(master);
-  const flow = give(numbered(i), HAS_MASTER | HAS_MASTER_PORTS, MASTER_PROTO, words[PROTO]);
-  flow.words.set(words.subarray(ORIG_SRC, ORIG_SRC + 4), MASTER_SRC);
-  flow.words.set(words.subarray(ORIG_DST, ORIG_DST + 4), MASTER_DST);
-  flow.words[MASTER_PORTS] = words[ORIG_PORTS];
-  return flow;
+  const key = numbered(master).words.subarray(PROTO, ORIG_PORTS + 1);
+  return give(numbered(i), HAS_MASTER | HAS_MASTER_PORTS, MASTER_PROTO, ...key); // Its words are in the key's order.
 }
 
 function masterOf({ words }: Flow): string {
   const master = new Flow();
-  master.words[PROTO] = words[MASTER_PROTO];
-  master.words.set(words.subarray(MASTER_SRC, MASTER_SRC + 4), ORIG_SRC);
-  master.words.set(words.subarray(MASTER_DST, MASTER_DST + 4), ORIG_DST);
-  master.words[ORIG_PORTS] = words[MASTER_PORTS];
+  master.words.set(words.subarray(MASTER_PROTO, MASTER_PORTS + 1), PROTO);
   return keyOf(master);
 }
 

@@ -12,8 +12,6 @@ import {
   HAS_HELPER,
   HAS_LABELS,
   HAS_MARK,
-  HAS_MASTER,
-  HAS_MASTER_PORTS,
   HAS_PORTS,
   HAS_SEQADJ,
   HAS_SNAT_ADDR,
@@ -29,10 +27,6 @@ import {
   isIcmp,
   LABELS,
   MARK,
-  MASTER_DST,
-  MASTER_PORTS,
-  MASTER_PROTO,
-  MASTER_SRC,
   ORIG_DST,
   ORIG_PORTS,
   ORIG_SRC,
@@ -51,6 +45,7 @@ import {
   VTAG_REPLY,
   ZONE_BOTH,
 } from "../../src/flow/flow.ts";
+import { give, giveMaster } from "../make-flow.ts";
 
 type Pair = readonly [string, string];
 type Ports = readonly [number, number];
@@ -114,21 +109,21 @@ export function receivedFlow(attrs: Attributes): Flow {
   words[PROTO] = protoWord(attrs.orig_ipv6 ? 6 : 4, attrs.l4proto, attrs.zone ?? 0, ZONE_BOTH);
   words.set(addressWords(pair[0]), ORIG_SRC);
   words.set(addressWords(pair[1]), ORIG_DST);
-  setWord(words, ORIG_PORTS, HAS_PORTS, portsOf(attrs));
-  setWord(words, STATUS, HAS_STATUS, attrs.status);
-  setWord(words, TIMEOUT, HAS_TIMEOUT, attrs.timeout);
-  setWord(words, MARK, HAS_MARK, attrs.mark);
-  setWord(words, INFO, HAS_STATE, attrs.tcp_state ?? attrs.sctp_state);
-  setWord(words, VTAG_ORIG, HAS_VTAGS, attrs.sctp_vtag_orig);
-  setWord(words, VTAG_REPLY, HAS_VTAGS, attrs.sctp_vtag_reply);
+  giveIfKnown(flow, HAS_PORTS, ORIG_PORTS, portsOf(attrs));
+  giveIfKnown(flow, HAS_STATUS, STATUS, attrs.status);
+  giveIfKnown(flow, HAS_TIMEOUT, TIMEOUT, attrs.timeout);
+  giveIfKnown(flow, HAS_MARK, MARK, attrs.mark);
+  giveIfKnown(flow, HAS_STATE, INFO, attrs.tcp_state ?? attrs.sctp_state);
+  giveIfKnown(flow, HAS_VTAGS, VTAG_ORIG, attrs.sctp_vtag_orig);
+  giveIfKnown(flow, HAS_VTAGS, VTAG_REPLY, attrs.sctp_vtag_reply);
   if (attrs.tcp_wscale_orig !== undefined && attrs.tcp_wscale_reply !== undefined) {
     words[INFO] += attrs.tcp_wscale_orig * 0x100 + attrs.tcp_wscale_reply * 0x10000;
     words[HAS] |= HAS_WSCALE;
   }
-  setTranslation(words, attrs);
-  setMaster(words, attrs);
-  setArray(words, SEQADJ, HAS_SEQADJ, attrs.natseqadj);
-  setArray(words, SYNPROXY, HAS_SYNPROXY, attrs.synproxy);
+  setTranslation(flow, attrs);
+  setMaster(flow, attrs);
+  giveIfKnown(flow, HAS_SEQADJ, SEQADJ, attrs.natseqadj);
+  giveIfKnown(flow, HAS_SYNPROXY, SYNPROXY, attrs.synproxy);
   if (attrs.helper !== undefined) {
     setHelperName(words, attrs.helper);
     words[HAS] |= HAS_HELPER;
@@ -146,37 +141,28 @@ function portsOf(attrs: Attributes): number | undefined {
 }
 
 /** For ICMP the ports that conntrackd sends mean nothing. */
-function setTranslation(words: Uint32Array, attrs: Attributes): void {
+function setTranslation(flow: Flow, attrs: Attributes): void {
+  const { words } = flow;
   const snat = attrs.snat_ipv4 ?? attrs.snat_ipv6;
   const dnat = attrs.dnat_ipv4 ?? attrs.dnat_ipv6;
-  setArray(words, REPLY_DST, HAS_SNAT_ADDR, snat === undefined ? undefined : addressWords(snat));
-  setArray(words, REPLY_SRC, HAS_DNAT_ADDR, dnat === undefined ? undefined : addressWords(dnat));
+  giveIfKnown(flow, HAS_SNAT_ADDR, REPLY_DST, snat === undefined ? undefined : addressWords(snat));
+  giveIfKnown(flow, HAS_DNAT_ADDR, REPLY_SRC, dnat === undefined ? undefined : addressWords(dnat));
   if (isIcmp(attrs.l4proto ?? 0)) return;
   if (attrs.snat_port !== undefined) words[HAS] |= HAS_SNAT_PORT;
   if (attrs.dnat_port !== undefined) words[HAS] |= HAS_DNAT_PORT;
   words[REPLY_PORTS] = portsWord(attrs.dnat_port ?? 0, attrs.snat_port ?? 0);
 }
 
-function setMaster(words: Uint32Array, attrs: Attributes): void {
+function setMaster(flow: Flow, attrs: Attributes): void {
   const pair = attrs.master_ipv4 ?? attrs.master_ipv6;
   if (pair === undefined || attrs.master_l4proto === undefined) return;
-  words[MASTER_PROTO] = protoWord(attrs.master_ipv6 ? 6 : 4, attrs.master_l4proto, 0, ZONE_BOTH);
-  words.set(addressWords(pair[0]), MASTER_SRC);
-  words.set(addressWords(pair[1]), MASTER_DST);
-  words[HAS] |= HAS_MASTER;
-  setWord(words, MASTER_PORTS, HAS_MASTER_PORTS, attrs.master_ports && portsWord(...attrs.master_ports));
+  const proto = protoWord(attrs.master_ipv6 ? 6 : 4, attrs.master_l4proto, 0, ZONE_BOTH);
+  const ports = attrs.master_ports && portsWord(...attrs.master_ports);
+  giveMaster(flow, proto, addressWords(pair[0]), addressWords(pair[1]), ports);
 }
 
-function setWord(words: Uint32Array, at: number, has: number, value: number | undefined): void {
-  if (value === undefined) return;
-  words[at] = value;
-  words[HAS] |= has;
-}
-
-function setArray(words: Uint32Array, at: number, has: number, values: readonly number[] | undefined): void {
-  if (values === undefined) return;
-  words.set(values, at);
-  words[HAS] |= has;
+function giveIfKnown(flow: Flow, has: number, at: number, value: number | readonly number[] | undefined): void {
+  if (value !== undefined) give(flow, has, at, ...[value].flat());
 }
 
 /** The expectation these attributes are. */
