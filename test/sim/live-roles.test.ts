@@ -5,29 +5,18 @@
  */
 import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import { findMissing } from "../../src/daemon/work/live.ts";
-import { Flow, PROTO, REPLY_PORTS, REPLY_SRC, STATUS } from "../../src/flow/flow.ts";
+import { Flow } from "../../src/flow/flow.ts";
 import { EVENT_DESTROY } from "../../src/replica.ts";
 import type { Live } from "../../src/replica-live.ts";
-import type { Bytes } from "../outbound.ts";
-import { Node } from "../replica-node.ts";
+import type { Node } from "../replica-node.ts";
 import { flowDigest, idOf } from "./digest.ts";
 import { Kernel } from "./kernel.ts";
-import { Random } from "./random.ts";
+import { copyOf, FLOWS, type Index, LiveWorld, other, PURGE_MS, SLOTS_A_STEP, seedsTo, take } from "./live-world.ts";
 
 setDefaultTimeout(60_000);
 
 const SEEDS = 80;
-const only = process.env.CTSYNC_SEED;
-const seeds = only === undefined ? Array.from({ length: SEEDS }, (_, i) => i + 1) : [Number(only)];
-const STEP_MS = 5;
-const FLOWS = 60;
-const FLOWS_MAX = 256;
-const SLOTS_A_STEP = 20;
-/** What is left over in the kernel of a node that stepped down lives so long. */
-const PURGE_MS = 5_000;
-const limits = { resendQueue: 512, inFlightMax: 64, ackWindow: 20 };
 
-type Index = 0 | 1;
 interface Side {
   node: Node;
   readonly kernel: Kernel;
@@ -35,20 +24,13 @@ interface Side {
   readonly leftOver: Map<number, number>;
 }
 
-class World {
-  readonly random: Random;
+class RolesWorld extends LiveWorld {
   readonly sides: readonly [Side, Side];
   primary: Index = 0;
-  nowMs = 1_000_000;
-  troubled = true;
-  readonly #sealed: boolean;
   readonly #flow = new Flow();
-  #flying: { readonly to: Index; readonly bytes: Bytes; readonly dueMs: number }[] = [];
-  #lives = 0;
 
   constructor(seed: number) {
-    this.random = new Random(seed);
-    this.#sealed = seed % 2 === 0;
+    super(seed);
     const versions = { last: 0 };
     const side = (i: Index): Side => ({
       node: this.#node("backup"),
@@ -56,12 +38,8 @@ class World {
       leftOver: new Map(),
     });
     this.sides = [side(0), side(1)];
-    for (let i = 0; i < 300; i++) this.#step(false);
+    for (let i = 0; i < 300; i++) this.step(false);
     this.#takeOver(0);
-  }
-
-  runFor(milliseconds: number): void {
-    for (const endMs = this.nowMs + milliseconds; this.nowMs < endMs; ) this.#step(this.troubled);
   }
 
   /** keepalived moves the addresses: both hear it, one before the other; packets pass where the addresses are. */
@@ -82,7 +60,7 @@ class World {
     this.sides[old].kernel.boot();
     this.sides[old].leftOver.clear();
     this.sides[old].node = this.#node("unknown");
-    this.#flying = [];
+    this.loseFlying();
     this.primary = other(old);
     this.#takeOver(this.primary);
     this.runFor(this.random.below(6_000));
@@ -102,9 +80,7 @@ class World {
   }
 
   #node(role: "backup" | "unknown"): Node {
-    const life = ++this.#lives;
-    const node = new Node(life * 1_000_000, FLOWS_MAX, this.#sealed ? life : undefined, { ...limits, live: true });
-    node.nowMs = this.nowMs;
+    const node = this.born(true);
     node.replica.role = role;
     node.replica.live!.holding = false;
     node.replica.live!.queue.follow(true);
@@ -112,16 +88,13 @@ class World {
     return node;
   }
 
-  #step(packets: boolean): void {
-    this.nowMs += STEP_MS;
+  protected override step(packets: boolean): void {
+    this.tick();
     if (packets && this.random.percent(60)) this.sides[this.primary].kernel.packet(1 + this.random.below(FLOWS));
-    const due = this.#flying.filter(({ dueMs }) => dueMs <= this.nowMs);
-    this.#flying = this.#flying.filter(({ dueMs }) => dueMs > this.nowMs);
-    for (const { to, bytes } of due) this.sides[to].node.hears(bytes);
+    this.deliver([this.sides[0].node, this.sides[1].node]);
     for (const from of [0, 1] as const) {
       const { node } = this.sides[from];
-      node.nowMs = this.nowMs - STEP_MS;
-      for (const bytes of node.says(STEP_MS)) this.#send(from, bytes);
+      this.speak(from, node);
       if (node.replica.live!.queue.active) this.#apply(this.sides[from], SLOTS_A_STEP);
       else this.#letGo(node);
       this.#reread(this.sides[from]);
@@ -129,42 +102,16 @@ class World {
     }
   }
 
-  #send(from: Index, bytes: Bytes): void {
-    if (this.troubled && this.random.percent(15)) return;
-    const delayMs = this.troubled && this.random.percent(15) ? 5 + this.random.below(60) : 1;
-    this.#flying.push({ to: other(from), bytes, dueMs: this.nowMs + delayMs });
-  }
-
-  #apply({ node, kernel }: Side, slots: number): void {
+  #apply({ node, kernel: { flows } }: Side, slots: number): void {
     const { queue } = live(node);
-    const { external } = node.replica;
-    const end = external.slotsEnd;
-    while (queue.nextWithdrawn(this.#flow))
-      if (!live(node).isOurs(this.#flow)) kernel.flows.delete(idOf(this.#flow.words));
-    for (let slot = queue.nextDue(0, end, this.nowMs); slot >= 0; slot = queue.nextDue(slot + 1, end, this.nowMs))
-      queue.changed(slot, this.nowMs);
-    for (let n = 0; n < slots; n++) {
-      const slot = queue.next(this.nowMs);
-      if (slot < 0) return;
-      external.read(slot, this.#flow, this.nowMs);
-      if (this.#flow.words[PROTO] === 0) throw new Error("a free slot is told");
-      if (live(node).isOurs(this.#flow)) queue.forget(slot);
-      else {
-        this.#take(kernel, this.#flow);
-        queue.applied(slot, 100_000, this.nowMs);
-      }
-    }
-  }
-
-  /** As ctnetlink changes an entry that stands: never its NAT, and never a bit back. */
-  #take({ flows }: Kernel, flow: Flow): void {
-    const entry = copyOf(flow);
-    const standing = flows.get(idOf(flow.words));
-    if (standing !== undefined) {
-      entry.words[STATUS]! |= standing.words[STATUS]!;
-      for (let i = REPLY_SRC; i <= REPLY_PORTS; i++) entry.words[i] = standing.words[i]!;
-    }
-    flows.set(idOf(flow.words), entry);
+    const remove = (flow: Flow): void => {
+      if (!live(node).isOurs(flow)) flows.delete(idOf(flow.words));
+    };
+    this.tell(node, slots, remove, (slot, flow) => {
+      if (live(node).isOurs(flow)) return queue.forget(slot);
+      take(flows, idOf(flow.words), flow);
+      queue.applied(slot, 100_000, this.nowMs);
+    });
   }
 
   #takeOver(i: Index): void {
@@ -242,18 +189,11 @@ class World {
   }
 }
 
-const other = (i: Index): Index => (i === 0 ? 1 : 0);
 const live = (node: Node): Live => node.replica.live!;
 
-function copyOf(flow: Flow): Flow {
-  const copy = new Flow();
-  copy.copyFrom(flow);
-  return copy;
-}
-
 describe("two nodes whose kernels follow each other's", () => {
-  test.each(seeds)("seed %d: whoever is primary, the other kernel becomes what its kernel is", (seed) => {
-    const world = new World(seed);
+  test.each(seedsTo(SEEDS))("seed %d: whoever is primary, the other kernel becomes what its kernel is", (seed) => {
+    const world = new RolesWorld(seed);
     for (let episode = 0; episode < 5; episode++) {
       world.runFor(1_000 + world.random.below(3_000));
       if (world.random.percent(60)) world.change();
