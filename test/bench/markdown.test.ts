@@ -44,6 +44,11 @@ test("a reading that failed is named with its reason", () => {
   expect(lines).toContain("- M5, ctsync, repeat 2: the peer never came");
 });
 
+test("what was noted at a reading is told with its measure", () => {
+  const at = lines.findIndex((line) => line.startsWith("### M12"));
+  expect(lines.slice(at)).toContain("- ctsync, repeat 1: the longest turn was &lt;GC> \\| wait");
+});
+
 test("results.json brings back the same table and pictures", () => {
   const files = publication(inventRun());
   const results = parseResults(files.get("results.json")!);

@@ -90,7 +90,14 @@ function measureSection({ measure, rows }: Judged): string {
 
 ${measure.method} ${repeats === 1 ? "Measured once." : `${repeats} repeats.`}${sources}${goals}
 
-![${measure.id} ${measure.title}](${measure.id}.svg)`;
+${noteLines(measure)}![${measure.id} ${measure.title}](${measure.id}.svg)`;
+}
+
+function noteLines({ takes }: MeasureResults): string {
+  const lines = takes.flatMap(({ subject, repeat, notes = [] }) =>
+    notes.map((text) => `- ${subject}, repeat ${repeat}: ${cell(text)}`),
+  );
+  return lines.length === 0 ? "" : `${lines.join("\n")}\n\n`;
 }
 
 /** What nobody here can measure, from the costs of the largest table that was. */

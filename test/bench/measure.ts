@@ -41,6 +41,9 @@ export interface Measure {
   readonly subjects: readonly Subject[];
   /** How often each subject is measured. */
   repeats(form: Form): number;
-  /** Builds what it needs, measures once, and cleans up; throws when no reading could be had. */
-  take(subject: Subject, form: Form): Promise<Readings>;
+  /**
+   * Builds what it needs, measures once, and cleans up; throws when no reading could be had. `note` takes what a reader of the
+   * readings should know besides.
+   */
+  take(subject: Subject, form: Form, note: (text: string) => void): Promise<Readings>;
 }

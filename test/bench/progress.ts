@@ -16,7 +16,8 @@ export function readingLine(planned: PlannedTake, take: Take, rows: readonly Row
     const value = take.readings[id];
     return value === undefined ? [] : [`${label} ${formatQuantity(value, unit)}`];
   });
-  return `${name(planned)}: ${take.failure === undefined ? values.join(", ") : `FAILED: ${take.failure}`}`;
+  const found = take.failure === undefined ? values.join(", ") : `FAILED: ${take.failure}`;
+  return [`${name(planned)}: ${found}`, ...(take.notes ?? [])].join("; ");
 }
 
 const name = ({ measure, subject, repeat, repeatCount }: PlannedTake): string =>

@@ -31,6 +31,8 @@ const TakeSchema = v.strictObject({
   elapsedMs: v.number(),
   readings: v.record(v.string(), Finite),
   failure: v.optional(v.string()),
+  /** What the readings alone do not tell. */
+  notes: v.optional(v.array(v.string())),
 });
 
 const MeasureResultsSchema = v.strictObject({

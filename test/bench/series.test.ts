@@ -48,6 +48,15 @@ describe("a reading", () => {
     expect(await taken({ a: 1, b: 0 })).toMatchObject({ subject: "ctsync", repeat: 1, readings: { a: 1, b: 0 } });
   });
 
+  test("keeps what was noted at it, also when it fails", async () => {
+    const measure = measureOf("M1", ["ctsync"], async (_, form, note) => {
+      note(`in the ${form} form`);
+      throw new Error("no peer");
+    });
+    const take = await takeReading(planRun([measure], "quick")[0]!, "quick");
+    expect(take).toMatchObject({ notes: ["in the quick form"], failure: "no peer" });
+  });
+
   test("that throws is a failure, not an end", async () => {
     expect(await taken(new Error("no peer"))).toMatchObject({ readings: {}, failure: "no peer" });
   });
@@ -67,6 +76,8 @@ describe("a reading", () => {
     const planned = planRun([both], "full")[0]!;
     const take = { subject: "conntrackd", repeat: 1, elapsedMs: 1, readings: { a: 1_234, b: 0.5 } } as const;
     expect(readingLine(planned, take, ROWS)).toBe("M1 1/3 conntrackd: row a 1,230 µs, row b 0.5 µs");
+    const noted = { ...take, notes: ["it slept", "and snored"] };
+    expect(readingLine(planned, noted, ROWS)).toEndWith("row b 0.5 µs; it slept; and snored");
     const failed = { ...take, readings: {}, failure: "no peer" };
     expect(readingLine(planned, failed, ROWS)).toBe("M1 1/3 conntrackd: FAILED: no peer");
   });

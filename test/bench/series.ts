@@ -28,15 +28,18 @@ export function planRun(measures: readonly Measure[], form: Form, repeatCount?: 
 
 export async function takeReading({ measure, subject, repeat }: PlannedTake, form: Form): Promise<Take> {
   const startedMs = performance.now();
-  const take = { subject, repeat };
+  const notes: string[] = [];
+  const taken = () => ({
+    ...{ subject, repeat, elapsedMs: performance.now() - startedMs },
+    ...(notes.length > 0 ? { notes } : {}),
+  });
   try {
-    const readings = await measure.take(subject, form);
-    const elapsedMs = performance.now() - startedMs;
+    const readings = await measure.take(subject, form, (text) => void notes.push(text));
     const failure = complaint(readings, subject, measure.rows(form));
-    return failure === undefined ? { ...take, elapsedMs, readings } : { ...take, elapsedMs, readings: {}, failure };
+    return failure === undefined ? { ...taken(), readings } : { ...taken(), readings: {}, failure };
   } catch (error) {
     const failure = error instanceof Error ? error.message : String(error);
-    return { ...take, elapsedMs: performance.now() - startedMs, readings: {}, failure };
+    return { ...taken(), readings: {}, failure };
   }
 }
 

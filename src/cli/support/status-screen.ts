@@ -56,7 +56,7 @@ export function statusScreen(status: StatusReport): string {
 }
 
 /** Whether the longest pause was work, or a wait for something, or for a processor. */
-function longestPauseText({
+export function longestPauseText({
   secondsAgo,
   part,
   partMs,

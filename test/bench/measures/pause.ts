@@ -1,4 +1,5 @@
 /** M12: whether the daemon ever stands still, and whether its memory grows, while flows come and go for a long time. */
+import { longestPauseText } from "../../../src/cli/support/status-screen.ts";
 import type { StatusReport } from "../../../src/report.ts";
 import { median } from "../../figures/statistics.ts";
 import { kernelCount } from "../../lab/kernel-dump.ts";
@@ -62,9 +63,11 @@ class Growth {
   }
 }
 
-async function longestTurnMs(node: MeasuredNode): Promise<number> {
+/** Notes what the turn did, too. */
+async function longestTurnMs(name: string, node: MeasuredNode, note: (text: string) => void): Promise<number> {
   const { loop }: StatusReport = JSON.parse(await node.command("status", "--json"));
-  console.log(`longest turn: ${JSON.stringify(loop)}`);
+  const did = loop.longest === null ? "" : `, ${longestPauseText(loop.longest)}`;
+  note(`the ${name}'s longest turn took ${loop.longestPauseMs.toFixed(1)} ms${did}`);
   return loop.longestPauseMs;
 }
 
@@ -78,7 +81,7 @@ export const pause: Measure = {
   rows: () => rows,
   subjects: ["ctsync"],
   repeats: () => 1,
-  async take(subject, form): Promise<Readings> {
+  async take(subject, form, note): Promise<Readings> {
     if (subject !== "ctsync") throw new Error("ctsync alone says how long its loop stood still");
     return await withPair(subject, {}, async (pair) => {
       const { primary, backup } = pair;
@@ -95,7 +98,7 @@ export const pause: Measure = {
       if ((await load.exited) !== 0) throw new Error(`the generator failed:\n${load.output}`);
       await completeArrival(pair, kernelCount(primary.namespace));
       return {
-        pause: Math.max(await longestTurnMs(primary), await longestTurnMs(backup)),
+        pause: Math.max(await longestTurnMs("primary", primary, note), await longestTurnMs("backup", backup, note)),
         gap: longestGapMs(await capture.stop()),
         "growth-primary": growths[0].bytes,
         "growth-backup": growths[1].bytes,
