@@ -1,5 +1,6 @@
 /** Two daemons on a link of their own, as real processes, and what tests ask of them. */
 import { join } from "node:path";
+import { errnoName } from "../../ffi/errno.ts";
 import { Flow } from "../../src/flow/flow.ts";
 import { flowJson } from "../../src/flow/json.ts";
 import { KernelCommit } from "../../src/kernel/commit.ts";
@@ -105,12 +106,16 @@ export async function replicated(from: Side, to: Side, deadlineMs = DEADLINE_MS)
 export function insert(side: Side, flows: readonly Flow[], timeoutSeconds = 300): void {
   const commit = inside(side.namespace, () => unwrap(KernelCommit.open()));
   for (const [i, flow] of flows.entries()) {
-    if (!commit.hasRoom() && commit.flush() > 0) throw new Error("the kernel refused flows");
+    if (!commit.hasRoom()) taken(commit);
     commit.add(flow, i, timeoutSeconds);
   }
-  const refused = commit.flush();
+  taken(commit);
   commit.close();
-  if (refused > 0) throw new Error(`the kernel refused ${refused} flows`);
+}
+
+function taken(commit: KernelCommit): void {
+  const refused = commit.flush();
+  if (refused > 0) throw new Error(`the kernel refused ${refused} flows: ${errnoName(commit.refusedErrno(0))}`);
 }
 
 export function remove(side: Side, flows: readonly Flow[]): void {

@@ -32,7 +32,9 @@ beforeEach(async () => {
     gate: { mode: "auto", watchdog_seconds: WATCHDOG_SECONDS },
     keepalived: { virtual_addresses: ["192.0.2.100"] },
   });
-  [, backup] = await startPair(sides);
+  const daemons = await startPair(sides);
+  [, backup] = daemons;
+  await daemons[0].succeed("notify", "master"); // Else its kernel follows the backup's.
   await backup.succeed("notify", "backup");
 });
 afterEach(() => lab[Symbol.asyncDispose]());
