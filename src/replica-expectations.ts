@@ -216,6 +216,14 @@ export class ReplicaExpectations {
     else if (this.queue.active) this.#give(expectation);
   }
 
+  /** This node has stepped down, after its flows: what a peer named before that, as of its masters, is the peer's. */
+  yield(nowMs: number): void {
+    for (let slot = this.internal.nextLive(0); slot >= 0; slot = this.internal.nextLive(slot + 1)) {
+      const expectation = this.internal.read(slot, nowMs);
+      if (this.queue.active && this.external.find(expectation) >= 0) this.#give(expectation);
+    }
+  }
+
   /** The peer has it, and its master: it is not ours to announce any more, though it stood here when this node was primary. */
   #give(expectation: Expectation): void {
     if (this.internal.count === 0) return;

@@ -53,6 +53,28 @@ describe.each([false, true])("between two nodes that know each other: %p", (exte
     expect([dumped(backup), own(backup)]).toEqual([false, 0]);
   });
 
+  test("what the peer named before this node heard that it is primary no more is the peer's as soon as it hears", () => {
+    // The backup takes over, and announces what it adopts, before the old primary's keepalived has said a word there.
+    const { replica } = backup;
+    replica.role = "master";
+    follow(backup, false);
+    replica.external.beginTakeover();
+    replica.live!.adopt(MASTER, backup.nowMs);
+    expect(dumped(backup)).toBeTrue();
+    talk(primary, backup, 1_000);
+    const old = primary.replica;
+    expect([old.external.find(MASTER) >= 0, old.expectations.external.count]).toEqual([true, 1]);
+    old.role = "stop";
+    follow(primary, true);
+    for (let slot = 0; slot < old.internal.slotsEnd; slot++)
+      if (old.internal.isLive(slot)) old.live!.yields(slot, primary.nowMs);
+    old.expectations.yield(primary.nowMs);
+    expect([old.internal.count, own(primary), peers(primary)]).toEqual([0, 0, 1]);
+    if (!extended) expect(old.live!.queue.stands(old.external.find(MASTER))).toBeTrue(); // Else apply.ts says so.
+    talk(primary, backup, 1_000);
+    expect([replica.internal.count, own(backup), replica.external.count, peers(backup)]).toEqual([1, 1, 0, 0]);
+  });
+
   test("what a takeover finds in the kernel is this node's own, and leaves the cache of the peer's", () => {
     const { replica } = backup;
     replica.role = "master";

@@ -6,7 +6,7 @@
  *   takes over drain     what waits still goes into the kernel: a few milliseconds, whatever the size of the table
  *              adopt     the table is read: each entry goes from the external cache to the internal one, and is announced
  *                        once; what the kernel lacks is committed
- *   steps down the kernel follows again; each flow that the peer names leaves the internal cache
+ *   steps down the kernel follows again; each flow that the peer names, or has named, leaves the internal cache
  *   stops      the timers of the peer's entries are shortened, since nobody renews or deletes them now
  */
 import { Flow, HAS_TIMEOUT, TIMEOUT } from "../../flow/flow.ts";
@@ -39,7 +39,7 @@ export function takeRole(node: Node, role: NotifyRole): void {
     node.apply.begin(monotonicMs());
   }
   if (live.holding) live.holding = role !== "master";
-  else if (role !== "master") void node.jobs.addIdle(settle(node)); // What was in doubt is not any more.
+  else if (role !== "master") void node.jobs.addIdle(settle(node)); // What was in doubt, or ours, may be the peer's now.
 }
 
 /** A daemon that starts on a primary: what its kernel has is its own, and the peer's word changes nothing there. */
@@ -48,7 +48,10 @@ export function followNobody({ apply, replica }: Node): void {
   if (replica.live !== undefined) replica.live.holding = false;
 }
 
-/** After the start: waits until it is known what the peer has, or that none is there; what is held is the peer's or ours then. */
+/**
+ * After the start, and when this node has stepped down: waits until it is known what the peer has, or that none is there; what is
+ * held is the peer's or ours then, and what is ours the peer's, if that named it before.
+ */
 export function* settle(node: Node): Job<{ readonly leftOver: number }> {
   const { replica, timers } = node;
   const { live, internal } = replica;
@@ -67,8 +70,9 @@ export function* settle(node: Node): Job<{ readonly leftOver: number }> {
       yield 0;
       slice.begin();
     }
-    if (!internal.isLive(slot) || !internal.isHeld(slot)) continue;
-    if (live.settle(slot, monotonicMs()) === "left over" && internal.leaveOver(slot)) {
+    if (!internal.isLive(slot)) continue;
+    if (!internal.isHeld(slot)) live.yields(slot, monotonicMs());
+    else if (live.settle(slot, monotonicMs()) === "left over" && internal.leaveOver(slot)) {
       // It ended while we were not there, or nobody speaks for it: it lives no longer than a short absence.
       internal.read(slot, flow, monotonicMs());
       if (!timers.hasRoom()) timers.flush();
@@ -77,6 +81,7 @@ export function* settle(node: Node): Job<{ readonly leftOver: number }> {
     }
   }
   timers.flush();
+  replica.expectations.yield(monotonicMs());
   if (internal.count > 0 && node.config.sync.expectations) {
     const read = yield* rereadExpectations(node);
     if (!read.ok)
