@@ -334,7 +334,7 @@ function readKernel(node: Node, systemd: Systemd): void {
           node.links.some((link) => link.sealed),
         ),
       )
-      .then(() => node.jobs.addIdle(collect()));
+      .then(() => node.jobs.addIdle(collect(node)));
     const { auditSeconds } = node.config.sync;
     if (auditSeconds > 0)
       node.jobs.addIdle(audit(node, auditSeconds * 1_000)).catch((error: unknown) => {

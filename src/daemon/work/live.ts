@@ -37,9 +37,10 @@ export function takeRole(node: Node, role: NotifyRole): void {
   if (role !== "master") {
     external.endTakeover();
     node.apply.begin(monotonicMs());
+    void node.jobs.add(yieldNamed(node));
   }
   if (live.holding) live.holding = role !== "master";
-  else if (role !== "master") void node.jobs.addIdle(settle(node)); // What was in doubt, or ours, may be the peer's now.
+  else if (role !== "master") void node.jobs.addIdle(settle(node)); // What was in doubt is not any more.
 }
 
 /** A daemon that starts on a primary: what its kernel has is its own, and the peer's word changes nothing there. */
@@ -48,10 +49,22 @@ export function followNobody({ apply, replica }: Node): void {
   if (replica.live !== undefined) replica.live.holding = false;
 }
 
-/**
- * After the start, and when this node has stepped down: waits until it is known what the peer has, or that none is there; what is
- * held is the peer's or ours then, and what is ours the peer's, if that named it before.
- */
+/** This node has stepped down: what the peer named before, while our own keepalived had not said so yet, is the peer's. */
+function* yieldNamed({ replica }: Node): Job<void> {
+  const { live, internal, external, expectations } = replica;
+  const slice = new SliceClock();
+  for (let slot = 0; external.count > 0 && slot < internal.slotsEnd; slot++) {
+    if (slice.isOver()) {
+      yield 0;
+      slice.begin();
+    }
+    if (internal.isLive(slot) && !internal.isHeld(slot)) live?.yields(slot, monotonicMs());
+  }
+  expectations.yield(monotonicMs());
+  return succeed(undefined);
+}
+
+/** After the start: waits until it is known what the peer has, or that none is there; what is held is the peer's or ours then. */
 export function* settle(node: Node): Job<{ readonly leftOver: number }> {
   const { replica, timers } = node;
   const { live, internal } = replica;
@@ -70,9 +83,8 @@ export function* settle(node: Node): Job<{ readonly leftOver: number }> {
       yield 0;
       slice.begin();
     }
-    if (!internal.isLive(slot)) continue;
-    if (!internal.isHeld(slot)) live.yields(slot, monotonicMs());
-    else if (live.settle(slot, monotonicMs()) === "left over" && internal.leaveOver(slot)) {
+    if (!internal.isLive(slot) || !internal.isHeld(slot)) continue;
+    if (live.settle(slot, monotonicMs()) === "left over" && internal.leaveOver(slot)) {
       // It ended while we were not there, or nobody speaks for it: it lives no longer than a short absence.
       internal.read(slot, flow, monotonicMs());
       if (!timers.hasRoom()) timers.flush();
@@ -81,7 +93,6 @@ export function* settle(node: Node): Job<{ readonly leftOver: number }> {
     }
   }
   timers.flush();
-  replica.expectations.yield(monotonicMs());
   if (internal.count > 0 && node.config.sync.expectations) {
     const read = yield* rereadExpectations(node);
     if (!read.ok)
