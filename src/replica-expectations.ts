@@ -93,17 +93,27 @@ export class ReplicaExpectations {
     if (!follows && (!ownership.active || external.count === 0)) return false;
     flowOfTuple(master, this.#named);
     const own = internal.find(this.#named);
-    if (own >= 0 && internal.lifeOf(own) !== DEAD) return follows && internal.isHeld(own);
+    if (own >= 0 && internal.lifeOf(own) !== DEAD)
+      return follows && (internal.isHeld(own) || this.#isYielded(this.#named));
     const known = external.find(this.#named);
     if (follows) return known >= 0 || live?.queue.isWithdrawn(this.#named) === true;
     return known >= 0 && sessions[external.peerOf(known)].extended;
+  }
+
+  /**
+   * Whether a flow that we announce too is the peer's as far as its expectations go: we are primary no more, and the peer names it.
+   * The new primary may have named it before our own keepalived said so.
+   */
+  #isYielded(flow: Flow): boolean {
+    const { role, external } = this.#replica;
+    return role !== "unknown" && role !== "master" && external.find(flow) >= 0;
   }
 
   /** What of the expectation's master our kernel has: the peer's entry, one that the peer does not decide on, or none. */
   masterOf({ master }: Expectation): "stands" | "ours" | "missing" {
     const { external, live } = this.#replica;
     flowOfTuple(master, this.#named);
-    if (live?.isOurs(this.#named)) return "ours";
+    if (live?.isOurs(this.#named) && !this.#isYielded(this.#named)) return "ours";
     const slot = external.find(this.#named);
     return slot >= 0 && live?.queue.stands(slot) ? "stands" : "missing";
   }
@@ -216,7 +226,7 @@ export class ReplicaExpectations {
     else if (this.queue.active) this.#give(expectation);
   }
 
-  /** This node has stepped down, after its flows: what a peer named before that, as of its masters, is the peer's. */
+  /** This node has stepped down: what a peer named before that, as of its masters, is the peer's. */
   yield(nowMs: number): void {
     for (let slot = this.internal.nextLive(0); slot >= 0; slot = this.internal.nextLive(slot + 1)) {
       const expectation = this.internal.read(slot, nowMs);

@@ -4,7 +4,7 @@
  * towards other peers, and before a peer was heard.
  *
  *   an event that we did not cause   packets pass here: it is ours, whoever spoke of it before
- *   the peer's word                  it is the peer's, once keepalived told us that we are not primary, were it spoken before
+ *   the peer's word                  it is the peer's, once keepalived told us that we are not primary
  *   an entry of a dump               the peer's if the external cache has it, else ours; while nobody knows what the peer has,
  *                                    it is *held*: kept, and announced to nobody
  *
@@ -147,17 +147,6 @@ export class Live {
     }
     this.release(slot);
     return "ours";
-  }
-
-  /**
-   * This node has stepped down: the flow in `slot` of the internal cache is the peer's, if that named it while this node was still
-   * said to be primary. The new primary may be quicker than our own keepalived.
-   */
-  yields(slot: number, nowMs: number): void {
-    const { external } = this.#replica;
-    if (!this.queue.active || external.count === 0) return;
-    const theirs = external.find(this.#read(slot, nowMs));
-    if (theirs >= 0 && this.#goes(slot, external.peerOf(theirs))) this.#give(slot, theirs, nowMs);
   }
 
   /** The held flow in `slot` is ours: the peers hear of it. */

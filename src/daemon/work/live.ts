@@ -6,7 +6,7 @@
  *   takes over drain     what waits still goes into the kernel: a few milliseconds, whatever the size of the table
  *              adopt     the table is read: each entry goes from the external cache to the internal one, and is announced
  *                        once; what the kernel lacks is committed
- *   steps down the kernel follows again; each flow that the peer names, or has named, leaves the internal cache
+ *   steps down the kernel follows again; each flow that the peer names leaves the internal cache
  *   stops      the timers of the peer's entries are shortened, since nobody renews or deletes them now
  */
 import { Flow, HAS_TIMEOUT, TIMEOUT } from "../../flow/flow.ts";
@@ -37,7 +37,7 @@ export function takeRole(node: Node, role: NotifyRole): void {
   if (role !== "master") {
     external.endTakeover();
     node.apply.begin(monotonicMs());
-    void node.jobs.add(yieldNamed(node));
+    node.replica.expectations.yield(monotonicMs());
   }
   if (live.holding) live.holding = role !== "master";
   else if (role !== "master") void node.jobs.addIdle(settle(node)); // What was in doubt is not any more.
@@ -47,21 +47,6 @@ export function takeRole(node: Node, role: NotifyRole): void {
 export function followNobody({ apply, replica }: Node): void {
   apply?.end();
   if (replica.live !== undefined) replica.live.holding = false;
-}
-
-/** This node has stepped down: what the peer named before, while our own keepalived had not said so yet, is the peer's. */
-function* yieldNamed({ replica }: Node): Job<void> {
-  const { live, internal, external, expectations } = replica;
-  const slice = new SliceClock();
-  for (let slot = 0; external.count > 0 && slot < internal.slotsEnd; slot++) {
-    if (slice.isOver()) {
-      yield 0;
-      slice.begin();
-    }
-    if (internal.isLive(slot) && !internal.isHeld(slot)) live?.yields(slot, monotonicMs());
-  }
-  expectations.yield(monotonicMs());
-  return succeed(undefined);
 }
 
 /** After the start: waits until it is known what the peer has, or that none is there; what is held is the peer's or ours then. */
