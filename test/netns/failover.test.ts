@@ -8,7 +8,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { conntrackTable } from "../lab/conntrack.ts";
 import { CTSYNC, type Daemon, startDaemon, writeConfig } from "../lab/ctsync.ts";
-import { type Firewall, OUTSIDE, SYNC } from "../lab/firewall.ts";
+import { type Firewall, INSIDE, OUTSIDE, SYNC } from "../lab/firewall.ts";
 import { Lab } from "../lab/lab.ts";
 import { type LineSession, openLines, startAnswering } from "../lab/line-session.ts";
 import type { LabProcess } from "../lab/process.ts";
@@ -24,6 +24,7 @@ const GIVE_UP_SECONDS = 6;
 const GAP_MS_MAX = 5_000;
 const ESTABLISHED_SECONDS = 1_000;
 const MARK = 42;
+const VIRTUAL_ADDRESSES = [INSIDE, OUTSIDE].flatMap((side) => [side.virtualIpv4, side.virtualIpv6]);
 
 type Apply = "commit" | "live";
 
@@ -36,7 +37,9 @@ class Node {
   static async start(firewall: Firewall, apply: Apply): Promise<Node> {
     const { namespace, syncAddress, peerSyncAddress } = firewall;
     const link = { interface: SYNC.interface, local: syncAddress, peer: peerSyncAddress };
-    const config = await writeConfig(namespace.lab, namespace.name, { ...link, sync: { apply } });
+    // With the addresses known the gate stands while a commit is to come: it holds back what else would come before its flow.
+    const keepalived = { virtual_addresses: VIRTUAL_ADDRESSES };
+    const config = await writeConfig(namespace.lab, namespace.name, { ...link, sync: { apply }, keepalived });
     return new Node(firewall, await startDaemon(namespace, config));
   }
 

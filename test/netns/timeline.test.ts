@@ -79,7 +79,9 @@ test(
 
     // The next life goes on where this one broke off.
     await (await startDaemon(fw2.namespace, backup.config)).succeed("notify", "master");
-    expect((await timeline(backup, "--all")).map(({ life }) => life)).toEqual([1, 2]);
+    const lives = async () => (await timeline(backup, "--all")).map(({ life }) => life);
+    await until(async () => (await lives()).length === 2, DEADLINE_MS, "the takeover of the next life is on disk");
+    expect(await lives()).toEqual([1, 2]);
     expect(await timeline(backup, "--last", "1")).toHaveLength(1);
     await session.close();
   },
