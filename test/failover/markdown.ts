@@ -37,8 +37,10 @@ kinds. RST: how many reached A · B. Last 5 ms: connections that had stood no lo
 other column. Stall: longest silence of the pushed datagrams, median and longest, of the
 runs in which they went on; after a death, what of it came after MASTER, since the rest is VRRP's detection. TCP's stall
 is what came after MASTER; its senders back off. Twice: connections that needed a second retransmission after MASTER.
+Whole stall: what a user waits for after a death, VRRP's detection (from the last advertisement to MASTER) and, of TCP, the rest of
+the sender's waiting time included: the longest silence of all connections that went on, ssh among them.
 Last flow: from MASTER until the kernel holds all that it will hold (old entries count: a firewall that was primary a moment
-ago has them). Detection: from the last advertisement to MASTER. CPU: of the new primary's daemon and its children, from
+ago has them). CPU: of the new primary's daemon and its children, from
 before the event until all is settled. conntrackd cannot do FTP with PORT, and is
 not asked to: it makes an expectation without the translation that belongs to it, and the transfer dies each time.`;
 
@@ -83,19 +85,21 @@ export function readmeTable(results: Results): string {
   return lines.length === 0 ? "" : `${grid(["", ...subjects.map(({ label }) => label)], lines)}\n`;
 }
 
-/** "3,990 of 4,000, 12 RST; pushed 4.1 ms; dead too: 3 ssh", or that pushed datagrams never came again. */
+/** "3,990 of 4,000, 12 RST; stall 4.1 ms, whole 690 ms, TCP's 1,400 ms; dead too: 3 ssh", or that pushed datagrams never came again. */
 function readmeCell(one: ScenarioSummary | undefined): string {
   if (one === undefined) return NOTHING;
-  const { others, pushLate, runs } = one;
+  const { others, pushLate, pushGap, tcpGap, runs } = one;
   const resets = one.resetsInside + one.resetsOutside;
   const pushed = isWhole(others.push)
-    ? `${formatNumber(pushLate?.max ?? 0)} ms`
-    : `dead in ${deadOf(others.push)} of ${runs}`;
+    ? `stall ${longest(pushLate)}, whole ${longest(pushGap)}`
+    : `pushed datagrams dead in ${deadOf(others.push)} of ${runs}`;
   const dead = OTHERS.filter((other) => other !== "push" && !isWhole(others[other]));
   const also = dead.map((other) => `${exact(deadOf(others[other]))} ${OTHER_TITLES[other]}`).join(", ");
   const cannot = one.subject.cannot.map((other) => `; no ${OTHER_TITLES[other]}`).join("");
-  return `${alive(one)}, ${resets} RST; pushed ${pushed}${also === "" ? "" : `; dead too: ${also}`}${cannot}`;
+  return `${alive(one)}, ${resets} RST; ${pushed}, TCP's ${longest(tcpGap)}${also === "" ? "" : `; dead too: ${also}`}${cannot}`;
 }
+
+const longest = (summary: Summary | undefined): string => `${formatNumber(summary?.max ?? 0)} ms`;
 
 export function tally(summaries: readonly ScenarioSummary[]): string {
   const all = summaries.flatMap((summary) => summary.goals);
@@ -162,10 +166,12 @@ function timesTable(summaries: readonly ScenarioSummary[]): string {
     "event",
     "program",
     "stall",
-    "stall of TCP",
+    "of TCP",
     "twice",
-    "last flow",
+    "whole stall",
+    "of TCP",
     "detection",
+    "last flow",
     "INVALID",
     "ICMP",
     "CPU",
@@ -176,8 +182,10 @@ function timesTable(summaries: readonly ScenarioSummary[]): string {
     spread(one.pushLate),
     spread(one.tcpLate),
     `${one.retransmittedTwice}`,
-    spread(one.lastFlow) + (one.flowsMissing > 0 ? `, ${one.flowsMissing} missing` : ""),
+    spread(one.pushGap),
+    spread(one.tcpGap),
     spread(one.detection),
+    spread(one.lastFlow) + (one.flowsMissing > 0 ? `, ${one.flowsMissing} missing` : ""),
     `${one.invalid}`,
     `${one.unreachables}`,
     spread(one.cpu),

@@ -96,7 +96,11 @@ test("the tables name each subject at each size, what died, and the runs that fa
   expect(text).toContain("**1,560 of 4,000**");
   expect(text).toContain("run 21: the peer \\| never came");
   expect(files.get("readme-table.md")!.split("\n")).toHaveLength(2 + 4 * 2 + 1);
-  expect(files.get("readme-table.md")!).toContain("pushed dead in 20 of 20; dead too: 20 FTP PASV");
+  expect(files.get("readme-table.md")!).toContain("stall 12 ms, whole 700 ms, TCP's 1,400 ms");
+  expect(files.get("readme-table.md")!).toContain(
+    "pushed datagrams dead in 20 of 20, TCP's 1,400 ms; dead too: 20 FTP PASV",
+  );
+  expect(text).toContain("| whole stall |");
 });
 
 test("results are read back as they were written, and refused with the place of a mistake", () => {
