@@ -144,11 +144,18 @@ export class Roles {
     if (nowMs < this.dueMs) return;
     if (this.fifo !== undefined && nowMs >= this.fifo.dueMs) this.readFifo(nowMs);
     if (nowMs >= this.#arbiter.dueMs) this.#advance(nowMs, "the virtual addresses are gone");
-    this.#node.gate.tick(this.#isLive(nowMs), nowMs);
+    this.#tickGate(nowMs);
     if (nowMs < this.#lookMs) return;
     this.#lookMs = nowMs + LOOK_MS;
     this.#lookAtPeer(nowMs);
     this.#lookAtDoubt(nowMs);
+  }
+
+  #tickGate(nowMs: number): void {
+    const { gate, state, flight } = this.#node;
+    const wasShut = gate.isShut;
+    gate.tick(this.#isLive(nowMs), nowMs);
+    if (wasShut && !gate.isShut && state.role === "master") flight.note("gate", "opened by its watchdog");
   }
 
   report(): KeepalivedReport {
