@@ -5,6 +5,8 @@ import type { Refusal, Role } from "./report.ts";
 export interface KeepalivedReport {
   /** The notify_fifo is open; null: none is configured. */
   readonly fifo: boolean | null;
+  /** keepalived, or somebody else, has it open for writing. */
+  readonly fifoHasWriter: boolean;
   readonly fifoWords: number;
   /** Lines of the fifo that were no words of keepalived's, and words about another instance. */
   readonly fifoSkipped: number;

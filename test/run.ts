@@ -28,8 +28,8 @@ const TEST_DEADLINE_MS = 60_000; // of one test that names none of its own; bunf
 const TAIL_LINES = 20; // bun's counts are among its last lines
 const onTerminal = process.stdout.isTTY === true;
 
-/** Beside others the processor may come too late for the one packet that is not to be lost. */
-const COUNTS_EVERY_PACKET = ["test/netns/handover.test.ts"];
+/** Beside others the processor may come too late for the one packet that is not to be lost; or it takes all processors. */
+const NEEDS_THE_MACHINE = ["test/netns/handover.test.ts", "test/netns/adverts.test.ts"];
 
 /** Test files by what they need: namespaces and root, much time, or nothing. Each is in exactly one group. */
 function testGroups() {
@@ -39,7 +39,7 @@ function testGroups() {
   const faults = inFolder("test/netns/fault-", "test/soak/");
   const failover = inFolder("test/failover/");
   const namespaces = inFolder("test/lab/", "test/netns/").filter((file) => !faults.includes(file));
-  const alone = namespaces.filter((file) => limitsTheMachine(file) || COUNTS_EVERY_PACKET.includes(file));
+  const alone = namespaces.filter((file) => limitsTheMachine(file) || NEEDS_THE_MACHINE.includes(file));
   const shared = namespaces.filter((file) => !alone.includes(file));
   const grouped = new Set([...simulation, ...golden, ...fuzzing, ...namespaces, ...faults, ...failover]);
   const unit = files.filter((file) => !grouped.has(file));

@@ -39,8 +39,10 @@ export class Gate {
       return;
     }
     const opened = KernelGate.open(scopeOf(virtual, interfaces), watchdogSeconds * 1_000);
-    if (opened.ok) this.#kernel = opened.value;
-    else this.#hindered(explain(opened.error));
+    if (opened.ok) {
+      this.#kernel = opened.value;
+      this.#install(opened.value); // Open: what stands in its way is said now, and not at the first takeover.
+    } else this.#hindered(explain(opened.error));
   }
 
   get dueMs(): number {
@@ -126,7 +128,7 @@ export class Gate {
       this.#hindered("nftables has a table inet ctsync that is not ours, or another ctsync's: rename or remove it");
     else
       this.#hindered(
-        `the kernel cannot make its table (${errnoName(outcome.errno)}): it needs nf_tables with sets, ct and objref`,
+        `the kernel cannot make its table (${errnoName(outcome.errno)}): it needs CAP_NET_ADMIN, and nf_tables with sets, ct and objref`,
       );
     return this.#installed;
   }

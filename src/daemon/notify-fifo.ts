@@ -14,6 +14,8 @@ import type { Log } from "./log.ts";
 
 const LOOK_MS = 1_000;
 const READ_BYTES = 4_096;
+/** keepalived may start later than this node's daemon, and restart; who has not come then is missed. */
+const MISSED_MS = 10_000;
 /** No turn reads more. */
 const READS_MAX = 16;
 
@@ -26,6 +28,9 @@ export class NotifyFifo {
   #fd = -1;
   #lookMs = 0;
   #said = "";
+  /** Since when nobody has it open for writing; none: somebody has. */
+  #aloneMs: number | undefined;
+  #isMissed = false;
   words = 0;
 
   constructor(path: string, log: Log) {
@@ -46,6 +51,10 @@ export class NotifyFifo {
     return this.#fd >= 0;
   }
 
+  get hasWriter(): boolean {
+    return this.isOpen && this.#aloneMs === undefined;
+  }
+
   /** Lines that were no words of keepalived's. */
   get skipped(): number {
     return this.#lines.skipped;
@@ -61,11 +70,15 @@ export class NotifyFifo {
         // The last writer has gone; the next one may come by another fifo of this name.
         this.#close();
         this.#look(nowMs);
+        this.#miss(nowMs);
         break;
       }
+      this.#aloneMs = undefined;
+      this.#isMissed = false;
       if (count < 0) break;
       words.push(...this.#lines.take(this.#bytes.toString("latin1", 0, count)));
     }
+    if (this.#fd < 0) this.#miss(nowMs);
     this.words += words.length;
     return words;
   }
@@ -108,6 +121,16 @@ export class NotifyFifo {
         this.#say("info", `waiting for keepalived to make its fifo ${this.#path} (we cannot: ${errnoName(made)})`);
       else this.#lookMs = nowMs;
     }
+  }
+
+  /** Replication goes on, and the role is known by the notify command and the addresses alone. */
+  #miss(nowMs: number): void {
+    this.#aloneMs ??= nowMs;
+    if (this.#isMissed || nowMs - this.#aloneMs < MISSED_MS) return;
+    this.#isMissed = true;
+    this.#log.warning(
+      `nobody writes to keepalived's fifo ${this.#path}: keepalived does not run, or its vrrp_notify_fifo is another path`,
+    );
   }
 
   #readOnceMore(): boolean {

@@ -9,6 +9,7 @@ import type { KeepalivedReport } from "../report-roles.ts";
 import { type Result, succeed } from "../result.ts";
 import type { Session } from "../sync/session.ts";
 import { monotonicMs } from "./clock.ts";
+import { FifoNames } from "./fifo-names.ts";
 import type { Failure, Job } from "./jobs.ts";
 import type { Node } from "./node.ts";
 import { NotifyFifo } from "./notify-fifo.ts";
@@ -60,7 +61,7 @@ export class Roles {
   #why = "";
   #held = 0;
   #echoes = 0;
-  #skipped = 0;
+  readonly #names: FifoNames;
   #doubt: Doubt | null = null;
   #lookMs = 0;
   /** The other primary's flows are being taken on. */
@@ -69,8 +70,9 @@ export class Roles {
   #isInContact = false;
 
   constructor(node: Node) {
-    const { notifyFifo, takeoverByAddress } = node.config.keepalived;
+    const { notifyFifo, takeoverByAddress, instance } = node.config.keepalived;
     this.#node = node;
+    this.#names = new FifoNames(instance);
     this.#arbiter = new RoleArbiter({ takeByAddress: takeoverByAddress });
     if (notifyFifo !== "") this.fifo = new NotifyFifo(notifyFifo, node.log);
   }
@@ -125,10 +127,9 @@ export class Roles {
   }
 
   readFifo(nowMs: number): void {
-    const { instance } = this.#node.config.keepalived;
     for (const word of this.fifo?.read(nowMs) ?? []) {
-      if (instance !== "" && word.name !== instance) this.#skipped++;
-      else void this.say("fifo", word.role).catch(() => {}); // It is logged where the work was begun.
+      if (!this.#names.take(word, nowMs)) continue;
+      void this.say("fifo", word.role).catch(() => {}); // It is logged where the work was begun.
     }
   }
 
@@ -143,19 +144,27 @@ export class Roles {
     if (nowMs < this.dueMs) return;
     if (this.fifo !== undefined && nowMs >= this.fifo.dueMs) this.readFifo(nowMs);
     if (nowMs >= this.#arbiter.dueMs) this.#advance(nowMs, "the virtual addresses are gone");
-    this.#node.gate.tick(this.#isLive(nowMs), nowMs);
+    this.#tickGate(nowMs);
     if (nowMs < this.#lookMs) return;
     this.#lookMs = nowMs + LOOK_MS;
     this.#lookAtPeer(nowMs);
     this.#lookAtDoubt(nowMs);
   }
 
+  #tickGate(nowMs: number): void {
+    const { gate, state, flight } = this.#node;
+    const wasShut = gate.isShut;
+    gate.tick(this.#isLive(nowMs), nowMs);
+    if (wasShut && !gate.isShut && state.role === "master") flight.note("gate", "opened by its watchdog");
+  }
+
   report(): KeepalivedReport {
     const { fifo } = this;
     return {
       fifo: fifo === undefined ? null : fifo.isOpen,
+      fifoHasWriter: fifo?.hasWriter ?? false,
       fifoWords: fifo?.words ?? 0,
-      fifoSkipped: this.#skipped + (fifo?.skipped ?? 0),
+      fifoSkipped: this.#names.skipped + (fifo?.skipped ?? 0),
       echoes: this.#echoes,
       addressesHeld: this.#held,
       addresses: this.#node.virtual.length,
@@ -313,6 +322,8 @@ export class Roles {
   }
 
   #lookAtDoubt(nowMs: number): void {
+    const misnamed = this.#names.warning(nowMs);
+    if (misnamed !== undefined) this.#node.log.warning(misnamed);
     const doubt = this.#arbiter.doubt(nowMs);
     if (doubt === this.#doubt) return;
     this.#doubt = doubt;

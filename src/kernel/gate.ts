@@ -63,6 +63,7 @@ export class KernelGate {
   readonly #view = new DataView(this.#bytes.buffer);
   readonly #shut: Uint8Array<ArrayBuffer>;
   readonly #open = openGate();
+  readonly #table = nftRequest(GETTABLE, (writer) => writer.text(NFTA_TABLE_NAME, GATE_TABLE));
   readonly #counter = nftRequest(GETOBJ, (writer) => {
     writer.text(NFTA_OBJ_TABLE, GATE_TABLE);
     writer.text(NFTA_OBJ_NAME, GATE_COUNTER);
@@ -93,7 +94,8 @@ export class KernelGate {
       this.owned = false;
       answer = this.#make(false);
     }
-    if (answer === -Errno.EPERM) return "taken"; // Another living process owns it: we have CAP_NET_ADMIN.
+    // Another living process owns it, or we may not even ask.
+    if (answer === -Errno.EPERM) return this.#ask(this.#table) >= 0 ? "taken" : { errno: answer };
     if (answer === -Errno.EEXIST) {
       if (!this.#leftBehind()) return "taken";
       answer = this.#make(true);
@@ -134,7 +136,7 @@ export class KernelGate {
 
   /** A table that bears our comment, and that no living process owns. */
   #leftBehind(): boolean {
-    const answer = this.#ask(nftRequest(GETTABLE, (writer) => writer.text(NFTA_TABLE_NAME, GATE_TABLE)));
+    const answer = this.#ask(this.#table);
     if (answer < 0) return false;
     const flags = this.#attribute(NFTA_TABLE_FLAGS, ATTRIBUTES_AT, answer);
     const comment = this.#attribute(NFTA_TABLE_USERDATA, ATTRIBUTES_AT, answer);

@@ -4,7 +4,6 @@ import type { Summary } from "../figures/statistics.ts";
 import { OTHER_TITLES, OTHERS, SCENARIO_TITLES, type Survival } from "./observation.ts";
 import { ADVERT_MS } from "./plan.ts";
 import type { Results } from "./results.ts";
-import { SUBJECTS } from "./subjects.ts";
 import { isWhole, type ScenarioSummary, summarizeResults } from "./summary.ts";
 
 const NOTHING = "–";
@@ -37,8 +36,10 @@ kinds. RST: how many reached A · B. Last 5 ms: connections that had stood no lo
 other column. Stall: longest silence of the pushed datagrams, median and longest, of the
 runs in which they went on; after a death, what of it came after MASTER, since the rest is VRRP's detection. TCP's stall
 is what came after MASTER; its senders back off. Twice: connections that needed a second retransmission after MASTER.
+Whole stall: what a user waits for after a death, VRRP's detection (from the last advertisement to MASTER) and, of TCP, the rest of
+the sender's waiting time included: the longest silence of all connections that went on, ssh among them.
 Last flow: from MASTER until the kernel holds all that it will hold (old entries count: a firewall that was primary a moment
-ago has them). Detection: from the last advertisement to MASTER. CPU: of the new primary's daemon and its children, from
+ago has them). CPU: of the new primary's daemon and its children, from
 before the event until all is settled. conntrackd cannot do FTP with PORT, and is
 not asked to: it makes an expectation without the translation that belongs to it, and the transfer dies each time.`;
 
@@ -68,34 +69,34 @@ export function renderMarkdown(results: Results): string {
   return `${sections.filter((section) => section !== "").join("\n\n")}\n`;
 }
 
-/** What the README shows: one size of table, a line for each event, a column for each subject. */
+/** What the README shows: one size of table, a line for each program in each event. Times are the longest of all runs. */
 export function readmeTable(results: Results): string {
   const chosen = summarizeResults(results).filter(({ flows }) => flows === README_FLOWS);
-  const subjects = SUBJECTS.filter((subject) => chosen.some((one) => one.subject === subject));
-  const events = Map.groupBy(
-    chosen,
-    ({ scenario, input }) => `${SCENARIO_TITLES[scenario]}, INPUT ${input === "answer" ? "answers" : "drops"}`,
-  );
-  const lines = [...events].map(([event, of]) => [
-    event,
-    ...subjects.map((subject) => readmeCell(of.find((one) => one.subject === subject))),
-  ]);
-  return lines.length === 0 ? "" : `${grid(["", ...subjects.map(({ label }) => label)], lines)}\n`;
+  if (chosen.length === 0) return "";
+  const events = Map.groupBy(chosen, (one) => `${SCENARIO_TITLES[one.scenario]}, ${inputs(one.input)}`);
+  const lines = [...events].flatMap(([event, of]) => of.map((one, at) => [at === 0 ? event : "", ...readmeCells(one)]));
+  const header = ["", "", "connections that go on", "RST", "stall", "whole stall", "of TCP", "dead too"];
+  return `${grid(header, lines)}\n`;
 }
 
-/** "3,990 of 4,000, 12 RST; pushed 4.1 ms; dead too: 3 ssh", or that pushed datagrams never came again. */
-function readmeCell(one: ScenarioSummary | undefined): string {
-  if (one === undefined) return NOTHING;
-  const { others, pushLate, runs } = one;
+function readmeCells(one: ScenarioSummary): string[] {
+  const { others, subject, pushLate, pushGap, tcpGap } = one;
   const resets = one.resetsInside + one.resetsOutside;
-  const pushed = isWhole(others.push)
-    ? `${formatNumber(pushLate?.max ?? 0)} ms`
-    : `dead in ${deadOf(others.push)} of ${runs}`;
-  const dead = OTHERS.filter((other) => other !== "push" && !isWhole(others[other]));
-  const also = dead.map((other) => `${exact(deadOf(others[other]))} ${OTHER_TITLES[other]}`).join(", ");
-  const cannot = one.subject.cannot.map((other) => `; no ${OTHER_TITLES[other]}`).join("");
-  return `${alive(one)}, ${resets} RST; pushed ${pushed}${also === "" ? "" : `; dead too: ${also}`}${cannot}`;
+  const dead = OTHERS.filter((other) => !isWhole(others[other]));
+  const said = dead.map(
+    (other) => `${exact(deadOf(others[other]))} of ${exact(others[other].connections)} ${OTHER_TITLES[other]}`,
+  );
+  const cannot = subject.cannot.map((other) => `each ${OTHER_TITLES[other]} (so not asked for)`);
+  return [
+    subject.label,
+    alive(one),
+    bold(exact(resets), resets > 0),
+    ...[pushLate, pushGap, tcpGap].map((summary) => (summary === undefined ? NOTHING : longest(summary))),
+    [...said, ...cannot].join(", "),
+  ];
 }
+
+const longest = ({ max }: Summary): string => `${formatNumber(max)} ms`;
 
 export function tally(summaries: readonly ScenarioSummary[]): string {
   const all = summaries.flatMap((summary) => summary.goals);
@@ -162,10 +163,12 @@ function timesTable(summaries: readonly ScenarioSummary[]): string {
     "event",
     "program",
     "stall",
-    "stall of TCP",
+    "of TCP",
     "twice",
-    "last flow",
+    "whole stall",
+    "of TCP",
     "detection",
+    "last flow",
     "INVALID",
     "ICMP",
     "CPU",
@@ -176,8 +179,10 @@ function timesTable(summaries: readonly ScenarioSummary[]): string {
     spread(one.pushLate),
     spread(one.tcpLate),
     `${one.retransmittedTwice}`,
-    spread(one.lastFlow) + (one.flowsMissing > 0 ? `, ${one.flowsMissing} missing` : ""),
+    spread(one.pushGap),
+    spread(one.tcpGap),
     spread(one.detection),
+    spread(one.lastFlow) + (one.flowsMissing > 0 ? `, ${one.flowsMissing} missing` : ""),
     `${one.invalid}`,
     `${one.unreachables}`,
     spread(one.cpu),

@@ -35,6 +35,8 @@ export interface ScenarioSummary {
   readonly detection: Summary;
   /** Of the runs in which the pushed datagrams went on; undefined where there is none. */
   readonly pushLate: Summary | undefined;
+  /** The whole silence, VRRP's detection included. */
+  readonly pushGap: Summary | undefined;
   readonly tcpLate: Summary;
   readonly tcpGap: Summary;
   readonly lastFlow: Summary;
@@ -100,6 +102,7 @@ function summarizeScenario(
     flowsMissing: sum("flowsMissing"),
     detection: spread("detectionMs"),
     pushLate: summarize(observations.filter(isPushed).map(({ pushLateMs }) => pushLateMs)),
+    pushGap: summarize(observations.filter(isPushed).map(({ pushGapMs }) => pushGapMs)),
     tcpLate: spread("tcpLateMs"),
     tcpGap: spread("tcpGapMs"),
     lastFlow: spread("lastFlowMs"),

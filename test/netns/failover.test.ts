@@ -78,6 +78,8 @@ class Connections implements AsyncDisposable {
   readonly ping: LabProcess;
   /** A TCP connection that says something only when asked to. */
   readonly idle: LabProcess;
+  /** One whose client has said all it had to say (CLOSE_WAIT, after FIN_WAIT), and hears the server go on. */
+  readonly halfClosed: LabProcess;
   #idleLines = 0;
 
   static async open({ a, b }: TwoFirewalls): Promise<Connections> {
@@ -93,21 +95,34 @@ class Connections implements AsyncDisposable {
       dnat: await openLines(b, `TCP4:${OUTSIDE.virtualIpv4}:8004`),
     };
     const idle = a.spawn(["socat", "STDIO", `TCP4:${B.ipv4}:7001`]);
-    const connections = new Connections(sessions, a.spawn(["ping", "-n", "-i", "0.2", B.ipv4]), idle);
+    const patient = ["socat", "-t", `${TEST_MS / 1_000}`]; // Else the end of one direction would soon be that of both.
+    b.spawn([...patient, "TCP4-LISTEN:7005", "SYSTEM:cat; while sleep 0.1; do echo tick; done"]);
+    const listens = async () => (await b.run(["ss", "-Hltn"])).includes(":7005");
+    await until(listens, DEADLINE_MS, "the server of the half-closed connection listens");
+    const halfClosed = a.spawn(["sh", "-c", `echo all | ${patient.join(" ")} - TCP4:${B.ipv4}:7005`]);
+    const ping = a.spawn(["ping", "-n", "-i", "0.2", B.ipv4]);
+    const connections = new Connections(sessions, ping, idle, halfClosed);
     await connections.goOn();
     return connections;
   }
 
-  private constructor(sessions: Record<string, LineSession>, ping: LabProcess, idle: LabProcess) {
+  private constructor(
+    sessions: Record<string, LineSession>,
+    ping: LabProcess,
+    idle: LabProcess,
+    halfClosed: LabProcess,
+  ) {
     this.sessions = sessions;
     this.ping = ping;
     this.idle = idle;
+    this.halfClosed = halfClosed;
   }
 
   /** Each connection is answered something that was asked from now on; the idle one is used last. */
   async goOn(): Promise<void> {
     for (const session of Object.values(this.sessions)) await session.nextAnswer(DEADLINE_MS);
     await this.ping.waitForLine(/^64 bytes from /, DEADLINE_MS, this.ping.lines.length);
+    await this.halfClosed.waitForLine(/^tick$/, DEADLINE_MS, this.halfClosed.lines.length);
     this.idle.write(`${++this.#idleLines}\n`);
     await this.idle.waitForLine(new RegExp(`^answer ${this.#idleLines}$`), DEADLINE_MS);
   }
@@ -188,7 +203,8 @@ test.each(["commit", "live"] as const)(
     await knowsUdpStream(backup.daemon);
     const before = await flowsOf(fw1);
     const readMs = performance.now();
-    expect(before.size).toBe(6);
+    expect(before.size).toBe(7);
+    expect([...before.keys()].find((flow) => flow.includes("dport=7005"))).toContain(" CLOSE_WAIT ");
     expect(idleFlow(before)[0]).toContain(`mark=${MARK}`);
     const waiting = apply === "live" ? [...before.keys()].sort() : [];
     const follows = async () => Bun.deepEquals([...(await flowsOf(fw2)).keys()].sort(), waiting);
@@ -196,7 +212,7 @@ test.each(["commit", "live"] as const)(
 
     const deathMs = performance.now();
     await fw1.die();
-    const done = apply === "live" ? /master: apply: applied the last 0 flows/ : /master: commit: committed 6 flows/;
+    const done = apply === "live" ? /master: apply: applied the last 0 flows/ : /master: commit: committed 7 flows/;
     await backup.daemon.process.waitForLine(done, DEADLINE_MS);
     const after = await flowsOf(fw2);
     const elapsedSeconds = (performance.now() - readMs) / 1_000;

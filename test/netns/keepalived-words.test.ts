@@ -64,6 +64,19 @@ test("a keepalived that was there first: what it has said waits in its fifo; a f
   await keepalived.stop();
 });
 
+test("an instance of whom no word is: told by its name, and by those that are; the addresses make the takeover", async () => {
+  await using lab = await Lab.create();
+  const { fw1 } = await buildTwoFirewalls(lab);
+  const notifyFifo = fifoOf(lab);
+  const daemon = await start(fw1, { notify_fifo: notifyFifo, instance: "FIREWAL", virtual_addresses: VIRTUAL });
+  await fw1.startKeepalived({ notifyFifo });
+  const warning =
+    /warning: keepalived's fifo speaks of .*group "FIREWALL".*, and not of "FIREWAL" \(keepalived\.instance\)/;
+  await daemon.process.waitForLine(warning, DEADLINE_MS);
+  await becomes(daemon, "master");
+  expect((await daemon.status()).keepalived).toMatchObject({ fifo: true, fifoHasWriter: true });
+});
+
 test("fifo and notify command together: each transition is one", async () => {
   await using lab = await Lab.create();
   const { fw1 } = await buildTwoFirewalls(lab);

@@ -157,6 +157,19 @@ describe("every kind of flow", () => {
   });
 });
 
+test("TCP in each of its states is created in it, and goes over to it where it stands in another one", async () => {
+  const { namespace, commit } = await fresh(RULES);
+  const states = [1, 2, 3, 4, 5, 6, 7, 8, 9]; // SYN_SENT to CLOSE, and SYN_SENT2
+  const inState = (state: number): f.Flow => flowOf({ ...TCP, source: state, state });
+  const stateOf = (state: number): number => findEntry(table(namespace), inState(state))[f.INFO] & 0xff;
+  expect(commitAll(commit, states.map(inState))).toEqual([]);
+  expect(states.map(stateOf)).toEqual(states);
+  const next = states.map((state) => flowOf({ ...TCP, source: state, state: (state % states.length) + 1 }));
+  expect(commitAll(commit, next)).toEqual([]);
+  expect(states.map(stateOf)).toEqual(states.map((state) => (state % states.length) + 1));
+  commit.close();
+});
+
 test("a flow that real NAT made is committed to the very same entry", async () => {
   const { namespace, commit } = await fresh(RULES);
   sendPackets(namespace);

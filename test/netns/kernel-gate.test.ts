@@ -1,5 +1,6 @@
 /** The takeover gate's table in a real kernel: what nft makes of it, who keeps it, and that it opens by itself. */
 import { expect, test } from "bun:test";
+import { Errno } from "../../ffi/errno.ts";
 import { KernelGate } from "../../src/kernel/gate.ts";
 import type { GateScope } from "../../src/kernel/gate-rules.ts";
 import { inside } from "../lab/enter.ts";
@@ -164,4 +165,19 @@ test("opening takes the kernel less than 2 ms", async () => {
   console.log(`opening: median ${tookMs[50]?.toFixed(3)} ms, longest ${tookMs[100]?.toFixed(3)} ms`);
   expect(tookMs[50]).toBeLessThan(2);
   gate.close();
+});
+
+test("without the right to, it says so, and takes nobody's table for the reason", async () => {
+  await using lab = await Lab.create();
+  const namespace = await lab.namespace("fw");
+  const program = await lab.write(
+    "install.ts",
+    `import { KernelGate } from ${JSON.stringify(Bun.fileURLToPath(new URL("../../src/kernel/gate.ts", import.meta.url)))};
+const opened = KernelGate.open(${JSON.stringify(SCOPE)}, ${LONG_MS});
+console.log(opened.ok ? JSON.stringify(opened.value.install()) : opened.error);
+`,
+  );
+  const powerless = ["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin"];
+  const said = await namespace.run([...powerless, process.execPath, program]);
+  expect(JSON.parse(said)).toEqual({ errno: -Errno.EPERM });
 });

@@ -136,11 +136,14 @@ test(
     };
     await until(follows, DEADLINE_MS, "the backup's kernel has the IPv4 session too");
 
+    const deathMs = performance.now();
     await fw1.die();
     await fw2.becomesPrimary(DEADLINE_MS);
     const takeover = await told(second, "master");
     expect(takeover.lastRoleChange).toMatchObject({ ok: true });
     await goOn();
+    const gaps = sessions.map((session) => session.longestGapMs(deathMs).toFixed(0));
+    console.log(`after the death of their firewall the sessions were silent for ${gaps.join(" and ")} ms`);
     await hasBoth(second, "internal");
 
     await fw1.boot();

@@ -13,7 +13,9 @@ import { flowOf } from "./kernel-traffic.ts";
 
 const TEST_MS = 60_000;
 const DEADLINE_MS = 15_000;
-const FLOWS = 20_000;
+const FLOWS = 100_000;
+/** Of one address. */
+const PORTS = 10_000;
 
 class Node {
   readonly firewall: Firewall;
@@ -66,7 +68,10 @@ test(
     await fw2.becomesPrimary();
     await until(async () => (await role(primary)) === "master", DEADLINE_MS, "FW2's ctsync is master");
     const flows = Array.from({ length: FLOWS }, (_, i) =>
-      flowOf({ l4proto: IPPROTO_TCP, state: 3, ports: portsWord(20_000 + i, 80) }),
+      flowOf({
+        ...{ l4proto: IPPROTO_TCP, state: 3 },
+        ...{ source: 1 + Math.floor(i / PORTS), ports: portsWord(20_000 + (i % PORTS), 80) },
+      }),
     );
     insert({ namespace: fw2.namespace, config: standing.config, socket: "" }, flows, 1_000);
     await until(async () => (await primary.status()).internal >= FLOWS, DEADLINE_MS, "FW2 has the flows");

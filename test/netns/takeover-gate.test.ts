@@ -211,6 +211,7 @@ test("a table of this name that is not ours stays, and status says so", async ()
   const stage = await build(lab, { mode: "on" });
   await stage.firewall.run(["nft", "add", "table", "inet", "ctsync"]);
   const daemon = await start(stage);
+  expect((await daemon.status()).gate.state).toBe("off"); // It is looked for at the start, whatever role will come.
   await daemon.succeed("notify", "fault");
   const { gate } = await daemon.status();
   expect(gate.state).toBe("off");

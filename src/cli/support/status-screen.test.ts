@@ -64,6 +64,7 @@ const STATUS: StatusReport = {
   },
   keepalived: {
     fifo: null,
+    fifoHasWriter: false,
     fifoWords: 0,
     fifoSkipped: 0,
     echoes: 0,
@@ -100,6 +101,10 @@ test("what is out of order about the role stands below it", () => {
   ]);
   const off = statusScreen({ ...STATUS, gate: { ...STATUS.gate, obstacle: "nobody knows why" } });
   expect(off).toContain("gate      off: nobody knows why");
+  const alone = statusScreen({ ...STATUS, keepalived: { ...STATUS.keepalived, fifo: true } });
+  expect(alone).toContain("nobody writes to keepalived's notify_fifo");
+  const heard = statusScreen({ ...STATUS, keepalived: { ...STATUS.keepalived, fifo: true, fifoHasWriter: true } });
+  expect(heard).not.toContain("notify_fifo");
 });
 
 test("a healthy master", () => {

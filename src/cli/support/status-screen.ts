@@ -80,6 +80,7 @@ function roleRows({ splitBrain, takenOn, keepalived, gate }: StatusReport): Row[
   if (takenOn !== null && takenOn.flows + takenOn.failed > 0) rows.push(["", takenOnText(takenOn)]);
   if (keepalived.doubt !== null) rows.push(["", `DOUBTFUL: ${keepalived.doubt}`]);
   if (keepalived.fifo === false) rows.push(["", "keepalived's notify_fifo is not there"]);
+  if (keepalived.fifo && !keepalived.fifoHasWriter) rows.push(["", "nobody writes to keepalived's notify_fifo"]);
   if (gate.obstacle !== null) rows.push(["gate", `off: ${gate.obstacle}`]);
   else if (gate.state !== "off") rows.push(["gate", `${gate.state}, ${grouped(gate.held)} packets dropped`]);
   return rows;
