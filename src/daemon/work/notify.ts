@@ -42,6 +42,7 @@ export function* notify(node: Node, role: NotifyRole, why: string): Job<NotifyRe
 function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
   const { apply } = node;
   const { live } = node.replica;
+  node.state.committedAheadMs = Number.NEGATIVE_INFINITY;
   if (apply !== undefined && live !== undefined) return yield* toLiveMaster(node, apply, live);
   const steps: NotifyStep[] = [];
   const tell = (step: NotifyStep): void => void steps.push(logged(node, "master", step));
