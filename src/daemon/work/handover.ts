@@ -46,11 +46,9 @@ export function* handover(node: Node, timeoutMs: number, holdMs: number): Job<Ha
   if (session.peerState(startMs) !== "connected")
     return fail(`the peer ${peer} is not connected, so nobody can take over`);
 
-  const drained = () => session.queued === 0 && session.unacknowledged === 0;
+  const drained = () => session.queued + session.inFlight === 0;
   if (!(yield* waitFor(drained, STEP_MS, "draining")))
-    return fail(
-      `${session.queued + session.unacknowledged} messages are still on their way to ${peer}. Nothing has changed`,
-    );
+    return fail(`${session.queued + session.inFlight} flows are still on their way to ${peer}. Nothing has changed`);
   tell(`${peer} has acknowledged everything`);
 
   if (replica.proof(PEER).supported) {
