@@ -23,8 +23,8 @@ export default defineCommand({
 
 Sends the peer everything, proves that it has it, has it commit ahead of time, and then lets keepalived move: "ctsync
 ready" turns false, so that keepalived's vrrp_script lowers this node's priority (see: ctsync ready --help). Returns when
-the peer is primary. If keepalived does not move in time, nothing has changed. Breaking the command off does no harm: the
-handover goes on, or is taken back after its time.`,
+the peer is primary. If keepalived does not move in time, all is as before, but for the windows of TCP flows, which the
+kernel checks no more. Breaking the command off does no harm: the handover goes on, or is taken back after its time.`,
   },
   args,
   async run(context) {

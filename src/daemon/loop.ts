@@ -9,7 +9,7 @@ import { Errno } from "../../ffi/errno.ts";
 import { RECEIVE_DATAGRAMS } from "../channel/udp.ts";
 import { Flow } from "../flow/flow.ts";
 import type { AddressWatch } from "../kernel/addresses.ts";
-import { BATCH_EVENTS, EVENT_NONE, type EventKind } from "../kernel/events.ts";
+import { BATCH_EVENTS, EVENT_NEW, EVENT_NONE, type EventKind } from "../kernel/events.ts";
 import { Breath } from "./breath.ts";
 import { monotonicMs } from "./clock.ts";
 import { Gather } from "./gather.ts";
@@ -223,7 +223,7 @@ export class Loop {
   }
 
   #kernelEvents(nowMs: number): void {
-    const { events, replica } = this.#node;
+    const { events, replica, newWindows } = this.#node;
     const portion = this.#eventPortion;
     const flow = this.#flow;
     this.#eventsReady = false;
@@ -234,8 +234,11 @@ export class Loop {
       if (count === -Errno.ENOBUFS) this.#overrun = true;
       else if (count > 0) {
         seen += count;
-        for (let kind: EventKind = events.next(flow); kind !== EVENT_NONE; kind = events.next(flow))
+        for (let kind: EventKind = events.next(flow); kind !== EVENT_NONE; kind = events.next(flow)) {
+          if (newWindows.relaxes && kind === EVENT_NEW) newWindows.begun(flow);
           replica.kernelEvent(kind, flow, nowMs);
+        }
+        newWindows.flush();
       }
       // Fewer than asked for were the last. After an overrun they may also have been cut short by the next one: look again.
       if (this.#overrun ? count <= 0 && count !== -Errno.ENOBUFS : count < asked) {

@@ -18,6 +18,7 @@ import type { Gate } from "./gate.ts";
 import type { Jobs } from "./jobs.ts";
 import type { Link } from "./link.ts";
 import type { Log } from "./log.ts";
+import type { NewWindows } from "./new-windows.ts";
 import type { Pauses } from "./pauses.ts";
 import type { VirtualAddress } from "./virtual-addresses.ts";
 
@@ -35,6 +36,7 @@ export interface Node {
   readonly expectationCommit: ExpectationCommit;
   readonly deletes: KernelDelete;
   readonly timers: KernelTimers;
+  readonly newWindows: NewWindows;
   readonly lookup: KernelLookup;
   /** Undefined where flows of the peer wait for a commit (`sync.apply = "commit"`). */
   readonly apply: Apply | undefined;
@@ -79,6 +81,8 @@ export interface NodeState {
   asideUntilMs: number;
   /** It commits ahead because the peer hands over. */
   preparing: boolean;
+  /** When it last began to commit all flows ahead, and has not been primary since; -Infinity: it has. */
+  committedAheadMs: number;
   lastRoleChange: (Omit<RoleChangeReport, "secondsAgo"> & { readonly atMs: number }) | null;
   /** The last commit that had flows. */
   lastCommit: { readonly report: CommitReport; readonly atMs: number } | null;

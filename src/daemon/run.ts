@@ -39,6 +39,7 @@ import { Jobs } from "./jobs.ts";
 import { Link } from "./link.ts";
 import { Log } from "./log.ts";
 import { Loop } from "./loop.ts";
+import { NewWindows } from "./new-windows.ts";
 import type { Node } from "./node.ts";
 import { Pauses } from "./pauses.ts";
 import { rehearse } from "./rehearsal.ts";
@@ -178,6 +179,8 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
   if (!deletes.ok) return deletes;
   const timers = KernelTimers.open();
   if (!timers.ok) return timers;
+  const windows = KernelTimers.open();
+  if (!windows.ok) return windows;
   const lookup = KernelLookup.open();
   if (!lookup.ok) return lookup;
   const virtual = config.keepalived.virtualAddresses;
@@ -188,7 +191,8 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
   const capped = events.value.bufferWarning(config.netlink.bufferBytes);
   if (capped !== undefined) log.warning(explain(capped));
   // What we commit or shorten is the peer's, or no news; told to the peer it would only come back.
-  const deaf = events.value.ignorePortIds([commit.value.portId, timers.value.portId, ...(apply.value?.portIds ?? [])]);
+  const own = [commit.value, timers.value, windows.value].map(({ portId }) => portId);
+  const deaf = events.value.ignorePortIds([...own, ...(apply.value?.portIds ?? [])]);
   if (!deaf.ok) return deaf;
   const applied = apply.value && expectationEvents?.value.ignorePortIds(apply.value.expectations.portIds);
   if (applied?.ok === false) return applied;
@@ -205,6 +209,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
     expectationCommit: expectationCommit.value,
     deletes: deletes.value,
     timers: timers.value,
+    newWindows: new NewWindows(windows.value, filter),
     lookup: lookup.value,
     links: config.links.map((link, i) => new Link(link, keys[i], log)),
     apply: apply.value,
@@ -233,6 +238,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
       stopping: false,
       asideUntilMs: Number.NEGATIVE_INFINITY,
       preparing: false,
+      committedAheadMs: Number.NEGATIVE_INFINITY,
       lastRoleChange: null,
       lastCommit: null,
       takenOn: null,

@@ -146,6 +146,22 @@ describe("acknowledgements", () => {
     ]);
   });
 
+  test("that cross for ever leave one unacknowledged and no flow on its way", () => {
+    const side = connected();
+    side.session.changed(1);
+    side.says();
+    expect(side.session).toMatchObject({ unacknowledged: 1, inFlight: 1 });
+    side.hears("501 ACK 1000-1000");
+    expect(side.session.inFlight).toBe(0);
+    for (let seq = 1_001, theirs = 502; seq < 1_011; seq++, theirs++) {
+      expect(side.says(1_000)).toHaveLength(1);
+      expect(side.session).toMatchObject({ queued: 0, inFlight: 0 });
+      expect(side.session.unacknowledged).toBeGreaterThan(0);
+      side.hears(`${theirs} ACK ${seq - 1}-${seq - 1}`);
+      expect(side.session.unacknowledged).toBe(1);
+    }
+  });
+
   test("release the flows in their range and no others", () => {
     const side = connected();
     for (const slot of [1, 2, 3, 4]) side.session.changed(slot);

@@ -119,6 +119,10 @@ export class Ftfw implements Session {
     return this.#sender.unacknowledged;
   }
 
+  get inFlight(): number {
+    return this.#sender.inFlight;
+  }
+
   get queued(): number {
     return this.#sender.data.length;
   }

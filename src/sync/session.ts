@@ -141,6 +141,8 @@ export interface Session {
   readonly heardMs: number;
   /** Messages sent that await their acknowledgement; flows that wait to be sent. */
   readonly unacknowledged: number;
+  /** Of these, flows: two idle nodes whose acknowledgements cross always have one on its way. */
+  readonly inFlight: number;
   readonly queued: number;
   /** How long the oldest change has waited to be sent or acknowledged, about; 0 when none waits. */
   lagMs(nowMs: number): number;

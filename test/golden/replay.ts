@@ -141,6 +141,7 @@ class Unreliable implements Session {
   readonly requestsAnswered = 0;
   readonly heardMs = 0;
   readonly unacknowledged = 0;
+  readonly inFlight = 0;
   readonly queued = 0;
   readonly counters = {};
   receive(): Verdict {

@@ -1,11 +1,13 @@
 /** A planned handover between two sealed firewalls, on real keepalived: nothing dies of it, nothing is even INVALID. */
 import { describe, expect, test } from "bun:test";
 import type { Failover } from "../../src/recorder/timeline.ts";
+import { conntrackTable } from "../lab/conntrack.ts";
 import { CTSYNC, type Daemon, startDaemon, writeConfig } from "../lab/ctsync.ts";
 import { succeed } from "../lab/execute.ts";
-import { type Firewall, SYNC } from "../lab/firewall.ts";
+import { type Firewall, INSIDE, OUTSIDE, SYNC } from "../lab/firewall.ts";
 import { Lab } from "../lab/lab.ts";
 import type { LineSession } from "../lab/line-session.ts";
+import type { Namespace } from "../lab/namespace.ts";
 import type { LabProcess } from "../lab/process.ts";
 import { SshServer } from "../lab/ssh.ts";
 import { B, buildTwoFirewalls } from "../lab/two-firewalls.ts";
@@ -22,15 +24,16 @@ async function startNode(
   { namespace, syncAddress, peerSyncAddress }: Firewall,
   key: string,
   apply?: Apply,
+  more: Readonly<Record<string, unknown>> = {},
 ): Promise<Daemon> {
   const link = { interface: SYNC.interface, local: syncAddress, peer: peerSyncAddress };
-  const settings = { link: { key_file: key }, ...(apply === undefined ? {} : { sync: { apply } }) };
+  const settings = { link: { key_file: key }, ...(apply === undefined ? {} : { sync: { apply } }), ...more };
   const config = await writeConfig(namespace.lab, namespace.name, { ...link, ...settings });
   return startDaemon(namespace, config);
 }
 
-/** What lets keepalived move, by the weight of the script: none, so that it fails altogether, or points of priority. */
-type Weight = "none" | number;
+/** What lets keepalived move, by the weight of the script: none, so that it fails altogether, or points of priority. Or no script. */
+type Weight = "none" | "no script" | number;
 
 const keepalived = (firewall: Firewall, { config }: Daemon, weight?: Weight): Promise<LabProcess> => {
   const ask = (...flags: string[]) => [CTSYNC, "ready", ...flags, "--quiet", "--config", config].join(" ");
@@ -78,35 +81,50 @@ async function resets({ namespace }: Firewall): Promise<number> {
 }
 
 interface Busy {
+  readonly a: Namespace;
+  readonly b: Namespace;
   readonly fw1: Firewall;
   readonly fw2: Firewall;
   readonly primary: Daemon; // On FW1, whose priority is the higher one.
   readonly backup: Daemon;
+  /** Of FW1. */
+  readonly vrrp: LabProcess;
   readonly client: LabProcess;
   readonly session: LineSession;
 }
 
+/** Its connections are open. */
+async function startClient(a: Namespace): Promise<LabProcess> {
+  const client = a.spawn([process.execPath, await a.lab.write("client.ts", CLIENT)]);
+  await until(() => last(client).open === CONNECTIONS, DEADLINE_MS, "the connections are open");
+  return client;
+}
+
 /** Two sealed firewalls with busy connections and a session through them, all of which the backup has. */
-async function startBusy(lab: Lab, weight: Weight, apply?: Apply): Promise<Busy> {
+async function startBusy(
+  lab: Lab,
+  weight: Weight,
+  apply?: Apply,
+  more?: Readonly<Record<string, unknown>>,
+): Promise<Busy> {
   const { a, b, fw1, fw2 } = await buildTwoFirewalls(lab);
   const key = `${lab.directory}/link.key`;
   await succeed([CTSYNC, "keygen", key]);
-  const primary = await startNode(fw1, key, apply);
-  await keepalived(fw1, primary, weight);
+  const primary = await startNode(fw1, key, apply, more);
+  const vrrp = await keepalived(fw1, primary, weight);
   await becomes(primary, "master");
-  const backup = await startNode(fw2, key, apply);
+  const backup = await startNode(fw2, key, apply, more);
   await keepalived(fw2, backup, weight);
   await becomes(backup, "backup");
 
   const server = b.spawn([process.execPath, await lab.write("server.ts", SERVER)]);
   await server.waitForLine(/^listening$/, DEADLINE_MS);
-  const client = a.spawn([process.execPath, await lab.write("client.ts", CLIENT)]);
+  const client = await startClient(a);
   const ssh = await SshServer.start(b);
   const session = await ssh.open(a, B.ipv4, 20);
-  await until(() => last(client).open === CONNECTIONS, DEADLINE_MS, "the connections are open");
   await until(async () => (await backup.status()).external > CONNECTIONS, DEADLINE_MS, "the backup has them");
   await until(async () => (await backup.command("ready")).status === 0, DEADLINE_MS, "the backup is ready");
-  return { fw1, fw2, primary, backup, client, session };
+  return { a, b, fw1, fw2, primary, backup, vrrp, client, session };
 }
 
 /** Every connection is answered again and again, none has ended, and no packet met a kernel that did not know its flow. */
@@ -199,6 +217,43 @@ describe("a planned handover", () => {
       await expectNothingLost(busy);
       expect([await fw1.isPrimary(), await fw2.isPrimary()]).toEqual([true, false]);
       expect(await primary.command("ready")).toMatchObject({ status: 0 });
+    },
+    TEST_MS,
+  );
+
+  test.each(["live", "commit"] as const)(
+    "%s: where each way of a connection has a firewall of its own for a while, none is INVALID, nor of those that began meanwhile",
+    async (apply) => {
+      await using lab = await Lab.create();
+      const virtual = [INSIDE.virtualIpv4, OUTSIDE.virtualIpv4];
+      const busy = await startBusy(lab, "no script", apply, { keepalived: { virtual_addresses: virtual } });
+      const { a, b, fw1, fw2, primary, backup, vrrp } = busy;
+      const stands = (state: string) => backup.status().then((status) => status.gate.state === state);
+      await until(() => stands(apply === "live" ? "open" : "shut"), DEADLINE_MS, "the gate of FW2 stands as it should");
+      // B goes on sending to FW1, as long as a neighbour does that has not heard of the move yet, and much longer.
+      const address = await fw1.namespace.run(["cat", `/sys/class/net/${OUTSIDE.interface}/address`]);
+      await b.ip(`neigh replace ${OUTSIDE.virtualIpv4} lladdr ${address.trim()} dev eth0 nud permanent`);
+
+      const handover = primary.command("handover", "--timeout", "60");
+      const answered = handover.then(({ stdout, stderr }) =>
+        Promise.reject(new Error(`too early: ${stdout}${stderr}`)),
+      );
+      await Promise.race([answered, primary.process.waitForLine(/stands aside/, DEADLINE_MS)]);
+      const begun = await startClient(a);
+      const known = async () =>
+        (await conntrackTable(fw2.namespace)).filter((line) => /ESTABLISHED.*dport=7100 /.test(line)).length;
+      await until(
+        async () => (await known()) === 2 * CONNECTIONS,
+        DEADLINE_MS,
+        "what began meanwhile is in FW2's kernel",
+      );
+      expect(await stands(apply === "live" ? "open" : "shut")).toBe(true); // For what begins from now on.
+      await vrrp.stop();
+      expect(await handover).toMatchObject({ status: 0, stderr: "" });
+      expect([await fw1.isPrimary(), await fw2.isPrimary()]).toEqual([false, true]);
+      await expectNothingLost(busy);
+      await expectNothingLost({ ...busy, client: begun });
+      expect((await backup.status()).gate.held).toBe(0);
     },
     TEST_MS,
   );

@@ -15,17 +15,25 @@ const MANY_FLOWS = 1_000;
 export function* commitAlone(node: Node): Job<CommitReport> {
   const result = yield* commit(node);
   node.gate.pass("the commit is done", monotonicMs());
-  void node.jobs.addIdle(resync(node)).then((reread) => {
-    if (!reread.ok) node.log.warning(`after the commit: ${reread.error.error}`);
-  });
+  rereadAfter(node);
   return result;
 }
 
-/** Whoever calls this reads the kernel's table afterwards: flows that begin meanwhile may go unreported until then. */
-export function* commit(node: Node): Job<CommitReport> {
-  const run = new CommitRun(node);
-  const total = node.replica.external.count;
-  const many = total >= MANY_FLOWS;
+export function rereadAfter(node: Node): void {
+  void node.jobs.addIdle(resync(node)).then((reread) => {
+    if (!reread.ok) node.log.warning(`after the commit: ${reread.error.error}`);
+  });
+}
+
+/**
+ * Whoever calls this for all flows reads the kernel's table afterwards: flows that begin meanwhile may go unreported until then.
+ * `isWanted`: few are committed, those that it says.
+ */
+export function* commit(node: Node, isWanted?: (slot: number) => boolean): Job<CommitReport> {
+  const run = new CommitRun(node, isWanted);
+  const { external } = node.replica;
+  const total = isWanted === undefined ? external.count : external.toldSince;
+  const many = isWanted === undefined && total >= MANY_FLOWS;
   node.replica.ownership.kernelWritten();
   node.flight.note("commit-begin", "", { a: total });
   if (many) node.events.hearNew(false);

@@ -15,7 +15,7 @@ import { commit } from "./commit.ts";
 import { flushCommitted } from "./flush.ts";
 import { resetTimers, restoreTimers } from "./kernel-table.ts";
 import { adopt, drain, takeRole } from "./live.ts";
-import { bulk, request } from "./peers.ts";
+import { bulk, goneFrom, request } from "./peers.ts";
 import { resync } from "./resync.ts";
 
 /** `why` goes into the log. */
@@ -42,6 +42,7 @@ export function* notify(node: Node, role: NotifyRole, why: string): Job<NotifyRe
 function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
   const { apply } = node;
   const { live } = node.replica;
+  node.state.committedAheadMs = Number.NEGATIVE_INFINITY;
   if (apply !== undefined && live !== undefined) return yield* toLiveMaster(node, apply, live);
   const steps: NotifyStep[] = [];
   const tell = (step: NotifyStep): void => void steps.push(logged(node, "master", step));
@@ -80,9 +81,12 @@ function* toLiveMaster(node: Node, apply: Apply, live: Live): Generator<Slice, N
 const restoreStep = (node: Node) =>
   stepOf("restore-timers", restoreTimers(node), (done) => `restored the timers of ${flows(done.restored)}`);
 
-/** A primary often takes over because its peer is dead: then nobody is there to be told, and that is no failure. */
+/**
+ * A primary often takes over because its peer is dead: then nobody is there to be told, and that is no failure. keepalived's
+ * script does not wait until the peer counts as silent; it is sent everything when it returns.
+ */
 function* bulkStep(node: Node): Generator<Slice, NotifyStep, void> {
-  const step = yield* stepOf("bulk", bulk(node), (done) => `sent ${flows(done.sent)}`);
+  const step = yield* stepOf("bulk", bulk(node, goneFrom(node)), (done) => `sent ${flows(done.sent)}`);
   return { ...step, ok: true };
 }
 

@@ -11,7 +11,11 @@ import type { Node } from "../node.ts";
 const ANSWER_MS = 3_500;
 const WAIT = { peerWaitMs: 2 } as const;
 
-export function* bulk(node: Node): Job<BulkReport> {
+/** A living peer is heard once a second; one whose machine is busy a little later. */
+const HEARTBEAT_MS = 1_500;
+
+/** `isGone`: who is not waited for, though it may count as connected still. It is sent everything all the same. */
+export function* bulk(node: Pick<Node, "links" | "replica">, isGone = nobodyIsGone): Job<BulkReport> {
   const { replica } = node;
   const total = replica.internal.count;
   const sentBefore = replica.counters.wire.flowsSent;
@@ -22,7 +26,7 @@ export function* bulk(node: Node): Job<BulkReport> {
     done: Math.min(replica.counters.wire.flowsSent - sentBefore, total),
     total,
   });
-  const reached = yield* whileHeard(replica.sessions, asked, (session) => session.bulkDone, progress);
+  const reached = yield* whileHeard(replica.sessions, asked, (session) => session.bulkDone, progress, isGone);
   const report = { sent: total, unreachable: unreached(node, reached) };
   if (report.unreachable.length === 0) return succeed(report);
   return refuse({ error: `${notHeard(report.unreachable)}; it is sent everything when it comes back`, value: report });
@@ -44,18 +48,27 @@ export function* request(node: Node): Job<RequestReport> {
   });
 }
 
+const nobodyIsGone: (peer: number, nowMs: number) => boolean = () => false;
+
+/** Peers that a takeover need not wait for: their link is down now, or they have not been heard when they should have been. */
+export function goneFrom({ links, replica }: Pick<Node, "links" | "replica">): typeof nobodyIsGone {
+  const isDown = links.map((link) => !link.report().up); // Asked once: a link that goes down later is not heard either.
+  return (peer, nowMs) => isDown[peer] || nowMs - replica.sessions[peer].heardMs > HEARTBEAT_MS;
+}
+
 /** Waits for each session's work; which sessions came to its end before they fell silent. */
 function* whileHeard(
   sessions: readonly Session[],
   asked: readonly boolean[],
   isDone: (session: Session) => boolean,
   progress: () => Slice,
+  isGone = nobodyIsGone,
 ): Generator<Slice, boolean[], void> {
   const startMs = monotonicMs();
   let toldMs = startMs;
   const gaveUp = (session: Session, i: number): boolean => {
     const nowMs = monotonicMs();
-    return !asked[i] || (session.peerState(nowMs) !== "connected" && nowMs - startMs > ANSWER_MS);
+    return !asked[i] || isGone(i, nowMs) || (session.peerState(nowMs) !== "connected" && nowMs - startMs > ANSWER_MS);
   };
   while (sessions.some((session, i) => !isDone(session) && !gaveUp(session, i))) {
     yield WAIT;
@@ -66,7 +79,7 @@ function* whileHeard(
   return sessions.map(isDone);
 }
 
-const unreached = (node: Node, reached: readonly boolean[]): string[] =>
+const unreached = (node: Pick<Node, "links">, reached: readonly boolean[]): string[] =>
   node.links.filter((_, i) => !reached[i]).map((link) => link.peer);
 
 const notHeard = (peers: readonly string[]): string => `the peer ${peers.join(", ")} does not answer`;
