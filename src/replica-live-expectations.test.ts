@@ -47,7 +47,7 @@ describe.each([false, true])("between two nodes that know each other: %p", (exte
   test("nor while its master waits to be deleted", () => {
     const { queue } = backup.replica.live!;
     queue.applied(backup.replica.external.find(MASTER), 300, backup.nowMs);
-    primary.replica.ended(primary.replica.internal.find(MASTER));
+    primary.replica.ended(primary.replica.internal.find(MASTER), primary.nowMs);
     talk(primary, backup, 1_000);
     expect(queue.withdrawing).toBe(1);
     expect([dumped(backup), own(backup)]).toEqual([false, 0]);

@@ -80,6 +80,21 @@ describe.each([false, true])("between two nodes that know each other: %p", (exte
     expect(sent(backup)).toBe(0);
   });
 
+  test.each(["an event", "a reading of the table"])(
+    "both announce it, and its entry ends here, as %s tells: the peer's is made in its place a second later",
+    (teller) => {
+      const { external, internal } = backup.replica;
+      const { queue } = live(backup);
+      backup.event(EVENT_UPDATE, numbered(1));
+      queue.forget(external.find(numbered(1))); // As apply.ts does with what is this node's own.
+      if (teller === "an event") backup.event(EVENT_DESTROY, numbered(1));
+      else backup.replica.ended(internal.find(numbered(1)), backup.nowMs);
+      expect(internal.count).toBe(0);
+      expect(queue.nextDue(0, 16, backup.nowMs)).toBe(-1);
+      expect(queue.nextDue(0, 16, backup.nowMs + 1_000)).toBe(external.find(numbered(1)));
+    },
+  );
+
   test("a takeover makes it its own without a moment in between, and says so once", () => {
     live(backup).queue.follow(false);
     expect(live(backup).adopt(numbered(1), backup.nowMs)).toBe("created");
@@ -160,7 +175,7 @@ describe("after a start, what stands in the kernel", () => {
     expect([sent(node), node.replica.internal.find(numbered(1)), owns(node, 2)]).toEqual([0, -1, false]);
     node.replica.role = "backup";
     expect(settled(2)).toBe("left over");
-    node.replica.ended(node.replica.internal.find(numbered(2)));
+    node.replica.ended(node.replica.internal.find(numbered(2)), node.nowMs);
     talk(peer, node, 1_100);
     expect([sent(node), node.replica.internal.count]).toEqual([0, 0]);
   });

@@ -185,7 +185,8 @@ class RolesWorld extends LiveWorld {
     ownership.wantsClaims = false;
     internal.beginPass();
     for (const flow of [...kernel.flows.values()]) node.replica.kernelEntry(copyOf(flow), this.nowMs, claims);
-    for (let slot = internal.nextUnseen(0); slot >= 0; slot = internal.nextUnseen(slot + 1)) node.replica.ended(slot);
+    for (let slot = internal.nextUnseen(0); slot >= 0; slot = internal.nextUnseen(slot + 1))
+      node.replica.ended(slot, this.nowMs);
   }
 }
 
