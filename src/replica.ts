@@ -134,6 +134,7 @@ export class Replica {
     if (isNews && flow.has(HAS_MASTER)) this.expectations.fulfilled(flow);
     if (this.ownership.active || (isNews && this.live !== undefined))
       this.ownership.moved(slot, flow, isNews, kind === EVENT_NEW, nowMs);
+    this.live?.moved(flow);
     this.internal.announce(slot);
     this.#changed(slot);
   }
@@ -156,6 +157,7 @@ export class Replica {
     const released = this.live?.stored(slot, flow, created && this.internal.deadCount === deadCount, claims);
     if (this.ownership.active) this.ownership.found(slot, flow, created, claims);
     if (!this.internal.changed && !released) return "known";
+    if (!claims) this.live?.moved(flow);
     if (!this.internal.isHeld(slot)) this.#changed(slot);
     return created ? "created" : "updated";
   }
