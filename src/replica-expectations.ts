@@ -113,7 +113,7 @@ export class ReplicaExpectations {
   masterOf({ master }: Expectation): "stands" | "ours" | "missing" {
     const { external, live } = this.#replica;
     flowOfTuple(master, this.#named);
-    if (live?.isOurs(this.#named) && !this.#isYielded(this.#named)) return "ours";
+    if (live?.isOurs(this.#named)) return this.#isYielded(this.#named) ? "stands" : "ours";
     const slot = external.find(this.#named);
     return slot >= 0 && live?.queue.stands(slot) ? "stands" : "missing";
   }

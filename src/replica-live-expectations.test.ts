@@ -47,7 +47,7 @@ describe.each([false, true])("between two nodes that know each other: %p", (exte
   test("nor while its master waits to be deleted", () => {
     const { queue } = backup.replica.live!;
     queue.applied(backup.replica.external.find(MASTER), 300, backup.nowMs);
-    primary.replica.ended(primary.replica.internal.find(MASTER));
+    primary.replica.ended(primary.replica.internal.find(MASTER), primary.nowMs);
     talk(primary, backup, 1_000);
     expect(queue.withdrawing).toBe(1);
     expect([dumped(backup), own(backup)]).toEqual([false, 0]);
@@ -66,12 +66,33 @@ describe.each([false, true])("between two nodes that know each other: %p", (exte
     expect([old.external.find(MASTER) >= 0, old.expectations.external.count]).toEqual([true, 1]);
     old.role = "stop";
     follow(primary, true);
-    old.live!.queue.found(old.external.find(MASTER), false); // As apply.ts does for all that it finds then.
     old.expectations.yield(primary.nowMs);
     expect([own(primary), peers(primary)]).toEqual([0, 1]);
+    old.live!.follow(old.external.find(MASTER), primary.nowMs);
+    expect([old.internal.count, dumped(primary)]).toEqual([0, false]);
     expect(old.expectations.masterOf(makeExpectation(PORT))).toBe("stands");
     talk(primary, backup, 1_000);
     expect([replica.internal.count, own(backup), peers(backup)]).toEqual([1, 1, 0]);
+  });
+
+  test("and its master's entry is one to make it with, though that has moved here since", () => {
+    const { replica } = backup;
+    replica.role = "master";
+    follow(backup, false);
+    replica.external.beginTakeover();
+    replica.live!.adopt(MASTER, backup.nowMs);
+    dumped(backup);
+    talk(primary, backup, 1_000);
+    primary.event(EVENT_UPDATE, MASTER);
+    const old = primary.replica;
+    old.role = "stop";
+    follow(primary, true);
+    old.expectations.yield(primary.nowMs);
+    const known = old.external.find(MASTER);
+    if (known < 0) throw new Error("the peer's word was lost");
+    old.live!.follow(known, primary.nowMs);
+    old.live!.queue.forget(known); // As apply.ts does with what is this node's own.
+    expect([old.live!.isOurs(MASTER), old.expectations.masterOf(makeExpectation(PORT))]).toEqual([true, "stands"]);
   });
 
   test("what a takeover finds in the kernel is this node's own, and leaves the cache of the peer's", () => {

@@ -80,6 +80,21 @@ describe.each([false, true])("between two nodes that know each other: %p", (exte
     expect(sent(backup)).toBe(0);
   });
 
+  test.each(["an event", "a reading of the table"])(
+    "both announce it, and its entry ends here, as %s tells: the peer's is made in its place a second later",
+    (teller) => {
+      const { external, internal } = backup.replica;
+      const { queue } = live(backup);
+      backup.event(EVENT_UPDATE, numbered(1));
+      queue.forget(external.find(numbered(1))); // As apply.ts does with what is this node's own.
+      if (teller === "an event") backup.event(EVENT_DESTROY, numbered(1));
+      else backup.replica.ended(internal.find(numbered(1)), backup.nowMs);
+      expect(internal.count).toBe(0);
+      expect(queue.nextDue(0, 16, backup.nowMs)).toBe(-1);
+      expect(queue.nextDue(0, 16, backup.nowMs + 1_000)).toBe(external.find(numbered(1)));
+    },
+  );
+
   test("a takeover makes it its own without a moment in between, and says so once", () => {
     live(backup).queue.follow(false);
     expect(live(backup).adopt(numbered(1), backup.nowMs)).toBe("created");
@@ -142,6 +157,111 @@ describe.each([false, true])("between two nodes that know each other: %p", (exte
   });
 });
 
+describe.each([false, true])(
+  "a new primary names a flow before the old one steps down; they know each other: %p",
+  (extended) => {
+    let old: Node;
+    let next: Node;
+    /** In the old primary's kernel, by now. */
+    const standing = numbered(1);
+    beforeEach(() => {
+      [old, next] = nodes(extended);
+      old.replica.role = "master";
+      next.replica.role = "backup";
+      live(next).queue.follow(true);
+      old.event(EVENT_NEW, standing);
+      for (let i = 0; i < 3; i++) talk(old, next, 1_000);
+      apply(next);
+    });
+
+    /** keepalived's word has come to the new primary alone. */
+    function takeOver(): void {
+      next.replica.role = "master";
+      live(next).queue.follow(false);
+      next.replica.external.beginTakeover();
+      next.nowMs = old.nowMs;
+      live(next).adopt(numbered(1), next.nowMs);
+    }
+
+    /** As apply.ts begins; what it would tell the kernel. */
+    function stepDown(): { made: string[]; deleted: string[] } {
+      const { replica } = old;
+      replica.role = "stop";
+      live(old).queue.follow(true);
+      for (let slot = replica.external.nextLive(0); slot >= 0; slot = replica.external.nextLive(slot + 1))
+        live(old).follow(slot, old.nowMs);
+      const theirs = replica.external.find(standing);
+      if (owns(old, 1) && theirs >= 0) live(old).queue.forget(theirs);
+      return apply(old);
+    }
+
+    test("it is the new one's as soon as the old one hears that it is none", () => {
+      takeOver();
+      talk(old, next, 1_000);
+      expect(owns(old, 1)).toBe(!extended);
+      expect(stepDown()).toEqual({ made: [keyOf(standing)], deleted: [] });
+      expect([owns(old, 1), live(old).queue.stands(old.replica.external.find(standing))]).toEqual([false, true]);
+      talk(old, next, 1_000);
+      expect([knows(next, 1), owns(next, 1)]).toEqual([false, true]);
+    });
+
+    test("and goes from the old one's kernel first, if it has another NAT there", () => {
+      const other = numbered(1);
+      other.words[REPLY_PORTS] = portsWord(443, 60_000);
+      old.event(EVENT_UPDATE, other);
+      for (let i = 0; i < 3; i++) talk(old, next, 1_000);
+      takeOver();
+      talk(old, next, 1_000);
+      const deleted = extended ? [] : [keyOf(standing)]; // Of what a claim took, resetTimers finds it in the kernel.
+      expect(stepDown()).toEqual({ made: [keyOf(standing)], deleted });
+    });
+
+    test("but it is the old one's if it moved there since, until the new one speaks again", () => {
+      takeOver();
+      talk(old, next, 1_000);
+      old.event(EVENT_UPDATE, makeFlow({ ports: portsWord(1_001, 443), mark: 7 }));
+      for (let i = 0; i < 3; i++) talk(old, next, 1_000);
+      expect([stepDown().made, owns(old, 1)]).toEqual([[], true]);
+      next.event(EVENT_UPDATE, numbered(1));
+      talk(old, next, 1_000);
+      expect(owns(old, 1)).toBeFalse();
+    });
+
+    test("or if a reading of the kernel says so, as the event was lost, unless a claim has taken it", () => {
+      takeOver();
+      talk(old, next, 1_000);
+      const entry = old.replica.kernelEntry(makeFlow({ ports: portsWord(1_001, 443), mark: 7 }), old.nowMs);
+      expect(entry).toBe(extended ? "peers" : "updated");
+      stepDown();
+      expect(owns(old, 1)).toBe(!extended);
+    });
+
+    test("or if the new one could not know, when it spoke, that it had moved there, unless claims decide", () => {
+      takeOver();
+      old.event(EVENT_UPDATE, makeFlow({ ports: portsWord(1_001, 443), mark: 7 }));
+      const crossing = old.says();
+      old.hears(...next.says());
+      next.hears(...crossing);
+      expect([stepDown().made, owns(old, 1)]).toEqual(extended ? [[keyOf(standing)], false] : [[], true]);
+    });
+
+    test("where both announced it, the old one says so again when it is primary once more", () => {
+      takeOver();
+      talk(old, next, 1_000);
+      old.event(EVENT_UPDATE, numbered(1));
+      talk(old, next, 1_000);
+      next.replica.external.destroy(numbered(1), 0); // As a second takeover there does.
+      stepDown();
+      old.replica.role = "master";
+      live(old).queue.follow(false);
+      old.replica.external.beginTakeover();
+      live(old).adopt(numbered(1), old.nowMs);
+      talk(old, next, 1_000);
+      expect([owns(old, 1), knows(next, 1)]).toEqual([true, true]);
+    });
+  },
+);
+
 describe("after a start, what stands in the kernel", () => {
   let peer: Node;
   let node: Node;
@@ -160,7 +280,7 @@ describe("after a start, what stands in the kernel", () => {
     expect([sent(node), node.replica.internal.find(numbered(1)), owns(node, 2)]).toEqual([0, -1, false]);
     node.replica.role = "backup";
     expect(settled(2)).toBe("left over");
-    node.replica.ended(node.replica.internal.find(numbered(2)));
+    node.replica.ended(node.replica.internal.find(numbered(2)), node.nowMs);
     talk(peer, node, 1_100);
     expect([sent(node), node.replica.internal.count]).toEqual([0, 0]);
   });

@@ -4,7 +4,8 @@
  * towards other peers, and before a peer was heard.
  *
  *   an event that we did not cause   packets pass here: it is ours, whoever spoke of it before
- *   the peer's word                  it is the peer's, once keepalived told us that we are not primary
+ *   the peer's word                  it is the peer's, once keepalived told us that we are not primary; spoken before, it is
+ *                                    from then on, unless the flow moved here since
  *   an entry of a dump               the peer's if the external cache has it, else ours; while nobody knows what the peer has,
  *                                    it is *held*: kept, and announced to nobody
  *
@@ -41,11 +42,37 @@ export class Live {
 
   /** The peer told of a flow, which the external cache has now. */
   heard(flow: Flow, peer: number, nowMs: number): void {
-    const { internal, external, expectations } = this.#replica;
+    const { internal, external, expectations, sessions } = this.#replica;
     if (flow.has(HAS_MASTER) && !this.queue.stands(external.toldSlot)) expectations.fulfilled(flow);
-    if (!this.queue.active || internal.count + internal.deadCount === 0) return;
+    if (internal.count + internal.deadCount === 0) return;
     const slot = internal.find(flow);
-    if (slot >= 0 && this.#goes(slot, peer)) this.#give(slot, external.find(flow), nowMs);
+    if (slot < 0) return;
+    const theirs = external.toldSlot;
+    if (!this.queue.active) {
+      if (!sessions[peer].isSettled(slot)) external.movedHere(theirs); // The peer spoke before it had heard of that.
+    } else if (this.#goes(slot, peer)) this.#give(slot, theirs, nowMs);
+  }
+
+  /** Packets of the flow pass here. What a peer told of it is older. */
+  moved(flow: Flow): void {
+    const { external } = this.#replica;
+    const theirs = external.count === 0 ? -1 : external.find(flow);
+    if (theirs >= 0) external.movedHere(theirs);
+  }
+
+  /**
+   * This node has stepped down, and its kernel begins to follow the peer's flow in slot `theirs`. The peer may have named it before
+   * our own keepalived said so: a new primary is quick.
+   */
+  follow(theirs: number, nowMs: number): void {
+    const { internal, external } = this.#replica;
+    this.queue.found(theirs, false);
+    if (internal.count > 0 && !external.hasMovedHere(theirs)) {
+      external.read(theirs, this.#kernels, nowMs);
+      const slot = internal.find(this.#kernels);
+      if (slot >= 0 && this.#goes(slot, external.peerOf(theirs))) this.#give(slot, theirs, nowMs);
+    }
+    this.queue.changed(theirs, nowMs);
   }
 
   /**
@@ -114,18 +141,26 @@ export class Live {
    * Another peer would not: what it told of since nothing is applied any more stays until it says that it ended.
    */
   adopt(flow: Flow, nowMs: number): Entry {
-    const { external, ownership, sessions } = this.#replica;
+    const { internal, external, ownership, sessions } = this.#replica;
     const theirs = external.find(flow);
     const entry = this.#replica.kernelEntry(flow, nowMs, true);
     if (theirs < 0 || entry === "full") return entry;
     ownership.adopted(theirs);
-    const session = sessions[external.peerOf(theirs)];
+    const peer = external.peerOf(theirs);
+    const session = sessions[peer];
+    if (entry === "known" && !session.extended) this.#sayAgain(internal.find(flow), peer);
     const withdraws = session.extended && session.peerState(nowMs) === "connected";
     if (external.wasToldSince(theirs)) return entry;
     if (!external.wasAdopted(theirs)) this.adopted++;
     if (withdraws) external.adopted(theirs);
     else external.remove(theirs);
     return entry;
+  }
+
+  /** Both announced the flow in `slot`, and the peer forgot that we do when it took over. */
+  #sayAgain(slot: number, peer: number): void {
+    this.#replica.internal.renew(slot, peer);
+    this.#replica.sessions[peer].changed(slot);
   }
 
   /**

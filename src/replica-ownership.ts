@@ -334,11 +334,10 @@ export class Ownership {
   }
 
   /** The flow in `slot`, which we announce, has ended in our kernel. An entry that is a peer's ends there without a meaning. */
-  ended(slot: number, flow?: Flow): void {
+  ended(slot: number, flow: Flow): void {
     const { internal } = this.#replica;
     if (!this.#reigns || internal.lifeOf(slot) === DEAD || internal.isHeld(slot)) return;
-    if (flow === undefined) internal.read(slot, this.#scratch, 0);
-    this.#seenFlows.note((flow ?? this.#scratch).words, this.#ours[slot]);
+    this.#seenFlows.note(flow.words, this.#ours[slot]);
     this.#advance(this.#ours[slot] + 1);
   }
 

@@ -49,7 +49,7 @@ test("a flow that expired without a word is gone on the backup once the kernel w
   talk(a, b, 10);
   passes(a, b, 120, 40);
   a.replica.internal.beginPass();
-  a.replica.ended(a.replica.internal.nextUnseen(0));
+  a.replica.ended(a.replica.internal.nextUnseen(0), a.nowMs);
   talk(a, b, 10);
   expect(b.externalKeys()).toEqual([]);
 });

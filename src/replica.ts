@@ -21,13 +21,14 @@ import { ReplicaCounters } from "./replica-counters.ts";
 import { Datagrams } from "./replica-datagrams.ts";
 import { ReplicaExpectations } from "./replica-expectations.ts";
 import { Live } from "./replica-live.ts";
+import type { ReplicaOptions } from "./replica-options.ts";
 import type { Outbound } from "./replica-outbound.ts";
 import { Ownership } from "./replica-ownership.ts";
 import { PeerHost } from "./replica-peer.ts";
 import { Repair } from "./replica-repair.ts";
 import { WEAK } from "./sync/claim.ts";
 import { NO_PROOF, type Proof } from "./sync/proof.ts";
-import type { ExtensionPort, NodeRole, Session, SlotOwner } from "./sync/session.ts";
+import type { ExtensionPort, NodeRole, Session } from "./sync/session.ts";
 import { CLAIM_BYTES, CLAIM_MAX, claimOf } from "./wire/claim.ts";
 import { type Decoded, decodeFlow } from "./wire/decode.ts";
 import { decodeExpectation } from "./wire/expectation.ts";
@@ -59,22 +60,6 @@ export const EVENT_DESTROY = 3;
 /** What an entry of a dump was to the internal cache. */
 export type Entry = "ignored" | "peers" | "full" | "known" | "created" | "updated";
 
-export interface ReplicaOptions {
-  /** Flows that each cache holds. */
-  readonly flowsMax: number;
-  /** Expectations that each cache holds; none where it is left out. */
-  readonly expectationsMax?: number;
-  readonly filter: AddressFilter;
-  /** How long flows are kept of which a peer that was asked for all it has did not tell. */
-  readonly staleMs: number;
-  /** Key of the hash tables: two random 32-bit numbers. */
-  readonly hashKey: readonly [number, number];
-  /** The kernel follows the external cache while this node is not primary (sync.apply = "live"). */
-  readonly live?: boolean;
-  /** Makes the state towards each peer, by peer number; 8 peers at most. */
-  readonly sessions: readonly ((owner: SlotOwner) => Session)[];
-}
-
 export class Replica {
   readonly internal: InternalCache;
   readonly external: ExternalCache;
@@ -95,6 +80,7 @@ export class Replica {
   readonly #filter: AddressFilter;
   readonly #stale: readonly StaleEntries[];
   readonly #received = new Flow();
+  readonly #gone = new Flow();
   readonly #heard = new ExtensionMessage();
 
   constructor(options: ReplicaOptions) {
@@ -135,9 +121,9 @@ export class Replica {
     this.recentEvents.note(flow.words);
     if (kind === EVENT_DESTROY) {
       const slot = this.internal.find(flow);
-      if (slot >= 0) this.ended(slot, flow);
+      if (slot >= 0) this.ended(slot, nowMs, flow);
+      else this.live?.ended(flow, nowMs);
       this.ownership.left(flow);
-      this.live?.ended(flow, nowMs);
       return;
     }
     if (this.#ignored(flow)) return;
@@ -148,6 +134,7 @@ export class Replica {
     if (isNews && flow.has(HAS_MASTER)) this.expectations.fulfilled(flow);
     if (this.ownership.active || (isNews && this.live !== undefined))
       this.ownership.moved(slot, flow, isNews, kind === EVENT_NEW, nowMs);
+    this.live?.moved(flow);
     this.internal.announce(slot);
     this.#changed(slot);
   }
@@ -170,6 +157,7 @@ export class Replica {
     const released = this.live?.stored(slot, flow, created && this.internal.deadCount === deadCount, claims);
     if (this.ownership.active) this.ownership.found(slot, flow, created, claims);
     if (!this.internal.changed && !released) return "known";
+    if (!claims) this.live?.moved(flow);
     if (!this.internal.isHeld(slot)) this.#changed(slot);
     return created ? "created" : "updated";
   }
@@ -189,10 +177,13 @@ export class Replica {
     for (const { dirt } of this.sessions) dirt.settle("internal-full");
   }
 
-  /** The flow in `slot` of the internal cache is no more in the kernel. */
-  ended(slot: number, flow?: Flow): void {
-    if (this.ownership.active) this.ownership.ended(slot, flow);
+  /** The flow in `slot` of the internal cache is no more in the kernel: its event told, with `flow`, or a reading of the table. */
+  ended(slot: number, nowMs: number, flow?: Flow): void {
+    if (flow === undefined) this.internal.read(slot, this.#gone, nowMs);
+    const gone = flow ?? this.#gone;
+    if (this.ownership.active) this.ownership.ended(slot, gone);
     this.withdraw(slot);
+    this.live?.ended(gone, nowMs);
   }
 
   /** The peers are told that the flow in `slot` of the internal cache is not ours any more, and nothing after that. */

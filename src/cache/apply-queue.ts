@@ -223,9 +223,9 @@ export class ApplyQueue {
     return (this.#state[slot] & ALONE) !== 0;
   }
 
-  /** The entry stands no more, and nobody of us deleted it. It is made again a moment later, if the peer keeps it. */
+  /** The kernel's entry is gone, ours or the peer's, and nobody of us deleted it. It is made a moment later, if the peer keeps the flow. */
   lost(slot: number, nowMs: number): void {
-    if (!this.active || !this.stands(slot)) return;
+    if (!this.active) return;
     this.#unset(slot, STANDS);
     this.#due[slot] = nowMs / 1_000 + 1;
   }

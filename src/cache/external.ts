@@ -29,6 +29,8 @@ export class ExternalCache {
   /** 1: told of since `beginTakeover`, and adopted since then or an earlier one that has not ended. */
   readonly #toldSince: Uint8Array;
   readonly #adopted: Uint8Array;
+  /** 1: it moved in our kernel after it was told of last. */
+  readonly #movedHere: Uint8Array;
   #takesOver = false;
   /** Times that a flow was told of since `beginTakeover`. */
   toldSince = 0;
@@ -54,6 +56,7 @@ export class ExternalCache {
     this.#roundOf = new Uint8Array(flowsMax);
     this.#toldSince = new Uint8Array(flowsMax);
     this.#adopted = new Uint8Array(flowsMax);
+    this.#movedHere = new Uint8Array(flowsMax);
   }
 
   /** What is here now will be committed. What peers tell of from here on may be something else, as two may be primary at once. */
@@ -158,6 +161,15 @@ export class ExternalCache {
     this.#table.remove(slot);
   }
 
+  /** The flow in `slot` has moved in our kernel, and nobody told of it since; or who told did not know that it had. */
+  movedHere(slot: number): void {
+    this.#movedHere[slot] = 1;
+  }
+
+  hasMovedHere(slot: number): boolean {
+    return this.#movedHere[slot] === 1;
+  }
+
   /** Forgets all. What the kernel has of them stays: whoever empties the cache after a commit wants it so. */
   clear(): void {
     this.#queue?.clear();
@@ -226,6 +238,7 @@ export class ExternalCache {
       this.#digests[peer]?.set(slot, words);
     }
     this.toldSlot = slot;
+    this.#movedHere[slot] = 0;
     this.#updatedSeconds[slot] = nowMs / 1000;
     if (this.#takesOver) {
       this.#toldSince[slot] = 1;

@@ -22,6 +22,7 @@ import {
   STATUS,
 } from "../flow/flow.ts";
 import { IPS_ASSURED, IPS_CONFIRMED } from "../flow/status.ts";
+import { EVENT_NEW, EVENT_UPDATE } from "../replica.ts";
 import { EXP_DESTROY, EXP_NEW } from "../wire/header.ts";
 import { Apply, type ApplyParts } from "./apply.ts";
 import { ApplyExpectations } from "./apply-expectations.ts";
@@ -176,6 +177,21 @@ test("a node that steps down puts what the cache has into the kernel a part a tu
   const left = Array.from({ length: FLOWS_MAX - 2 }, (_, i) => i + 2);
   expect([...kernel.entries.keys()].toSorted()).toEqual([0, ...left].map((i) => keyOf(numbered(i))).toSorted());
   expect(queue.standing).toBe(left.length);
+});
+
+test("before anything else it can see to the end what of its flows the peer has named already: they are the peer's", () => {
+  const { replica, external, queue, kernel, apply } = world();
+  apply.end();
+  for (let i = 1; i <= FLOWS_MAX; i++) {
+    replica.kernelEvent(EVENT_NEW, numbered(i), monotonicMs());
+    kernel.entries.set(keyOf(numbered(i)), numbered(i));
+    external.create(numbered(i), monotonicMs());
+  }
+  replica.kernelEvent(EVENT_UPDATE, numbered(2), monotonicMs());
+  apply.begin(monotonicMs());
+  run(apply.look());
+  expect(replica.live!.isOurs(numbered(2))).toBeTrue();
+  expect([replica.internal.count, queue.lookedTo, queue.standing]).toEqual([1, Number.POSITIVE_INFINITY, FLOWS_MAX]);
 });
 
 describe("a takeover that puts the last flows into the kernel", () => {

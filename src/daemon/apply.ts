@@ -131,10 +131,14 @@ export class Apply {
       queue.lookedTo = slot;
       if (slice.isOver()) return;
       if (!external.isUsed(slot)) continue;
-      queue.found(slot, false);
-      queue.changed(slot, nowMs);
+      this.#live.follow(slot, nowMs);
     }
     queue.lookedTo = Number.POSITIVE_INFINITY;
+  }
+
+  /** All that `begin` began. */
+  *look(): Generator<Slice, void, void> {
+    for (; this.#looks; yield 0) this.#lookOn(monotonicMs());
   }
 
   get #looks(): boolean {
@@ -202,7 +206,7 @@ export class Apply {
     this.#draining = true;
     this.#commit.start();
     try {
-      for (; this.#looks; yield 0) this.#lookOn(monotonicMs());
+      yield* this.look();
       const slice = this.#slice;
       slice.begin();
       for (let slot = 0; queue.failing > 0 && slot < external.slotsEnd; slot++) {

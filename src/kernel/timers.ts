@@ -5,7 +5,7 @@
  * The kernel raises an update event of our port id for each. ENOENT: the flow is gone; EPERM: its timeout is fixed
  * (IPS_FIXED_TIMEOUT). Whether a timer gets shorter is the caller's to see: the kernel sets what it is told.
  */
-import type { Flow } from "../flow/flow.ts";
+import { type Flow, IPPROTO_TCP } from "../flow/flow.ts";
 import { type Result, succeed } from "../result.ts";
 import { CT_NEW, CTA_TIMEOUT } from "./ctnetlink-attributes.ts";
 import { encodeLiberal } from "./encode-conntrack.ts";
@@ -21,6 +21,14 @@ export class KernelTimers extends FlowRequests {
 
   add(flow: Flow, tag: number, timeoutSeconds: number): void {
     this.begin(flow, tag, CT_NEW, 0);
+    this.batch.writer.u32(CTA_TIMEOUT, timeoutSeconds);
+    this.batch.end();
+  }
+
+  /** Of a flow whose packets go through another firewall from now on: a TCP flow's window is checked no more, besides. */
+  addLeft(flow: Flow, tag: number, timeoutSeconds: number): void {
+    this.begin(flow, tag, CT_NEW, 0);
+    if (flow.l4proto === IPPROTO_TCP) encodeLiberal(this.batch.writer);
     this.batch.writer.u32(CTA_TIMEOUT, timeoutSeconds);
     this.batch.end();
   }

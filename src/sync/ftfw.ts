@@ -160,6 +160,10 @@ export class Ftfw implements Session {
     this.#sender.changed(slot);
   }
 
+  isSettled(slot: number): boolean {
+    return this.#sender.isSettled(slot);
+  }
+
   bulk(): void {
     this.#sender.bulk.begin();
   }

@@ -114,6 +114,8 @@ export interface Session {
   readonly dirt: Dirt;
   /** The flow in `slot` changed, began or ended: the peer must be told. */
   changed(slot: number): void;
+  /** The peer has acknowledged the newest state of the flow in `slot`, or was never told of it. */
+  isSettled(slot: number): boolean;
   /** Judges a received message, of which header and range are given, and does what a control message asks. */
   receive(type: number, flags: number, seq: number, from: number, to: number, nowMs: number): Verdict;
   /** A message came under this number whose content nobody can read. */

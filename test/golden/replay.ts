@@ -159,6 +159,9 @@ class Unreliable implements Session {
   lagMs(): number {
     return 0;
   }
+  isSettled(): boolean {
+    return true;
+  }
   changed(): void {}
   tick(): void {}
   bulk(): void {}

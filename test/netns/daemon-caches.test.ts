@@ -1,8 +1,14 @@
 /** What an operator sees of the caches and does to them: dumps while flows change, flushes, timers, what is ignored. */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
+import { Attribute, ConntrackObject } from "../../ffi/libnetfilter-conntrack.ts";
 import * as f from "../../src/flow/flow.ts";
+import * as cta from "../../src/kernel/ctnetlink-attributes.ts";
+import { FlowRequests } from "../../src/kernel/flow-requests.ts";
+import { RequestBatch } from "../../src/kernel/request-batch.ts";
 import { CTSYNC, type Daemon, type LabConfig } from "../lab/ctsync.ts";
+import { inside } from "../lab/enter.ts";
 import { Lab } from "../lab/lab.ts";
+import type { Namespace } from "../lab/namespace.ts";
 import { until } from "../lab/until.ts";
 import {
   cached,
@@ -16,10 +22,12 @@ import {
   startPair,
   statusOf,
 } from "./daemon-pair.ts";
-import { findEntry, table } from "./kernel-table.ts";
+import { findEntry, rawTable, table, unwrap } from "./kernel-table.ts";
 import { flowOf } from "./kernel-traffic.ts";
 
 setDefaultTimeout(60_000);
+
+const IP_CT_TCP_FLAG_BE_LIBERAL = 0x08;
 
 let lab: Lab;
 let sides: Sides;
@@ -136,6 +144,47 @@ test("reset-timers shortens longer timers, and touches neither shorter ones nor 
   for (const flow of [own, ignored]) expect(timeout(flow)).toBeGreaterThan(800);
   expect(await daemons[0].succeed("reset-timers")).toBe("shortened the timers of 0 flows to 50 seconds\n");
 });
+
+test("a flow whose timer was shortened goes on, should this node be primary again, wherever its sequence numbers are by then", async () => {
+  await pair();
+  const [{ namespace }] = sides;
+  insert(sides[0], flows(0, 1), 900);
+  inside(namespace, () => {
+    const windows = new Windows(unwrap(RequestBatch.open("check windows")));
+    windows.check(tcp(0));
+    expect(windows.flush()).toBe(0);
+    windows.close();
+  });
+  expect(liberal(namespace)).toEqual([0, 0]);
+  expect(await daemons[0].succeed("reset-timers")).toBe("shortened the timers of 1 flow to 60 seconds\n");
+  expect(liberal(namespace)).toEqual([IP_CT_TCP_FLAG_BE_LIBERAL, IP_CT_TCP_FLAG_BE_LIBERAL]);
+});
+
+/** What is put into a kernel by ourselves is liberal; what packets make is not. */
+class Windows extends FlowRequests {
+  check(flow: f.Flow): void {
+    this.begin(flow, 0, cta.CT_NEW, 0);
+    const { writer } = this.batch;
+    const outer = writer.nest(cta.CTA_PROTOINFO);
+    const inner = writer.nest(cta.CTA_PROTOINFO_TCP);
+    for (const flags of [cta.CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, cta.CTA_PROTOINFO_TCP_FLAGS_REPLY])
+      writer.u16(flags, IP_CT_TCP_FLAG_BE_LIBERAL); // As the mask alone.
+    writer.unnest(inner);
+    writer.unnest(outer);
+    this.batch.end();
+  }
+}
+
+/** The flag in both directions of the one TCP flow. */
+function liberal(namespace: Namespace): number[] {
+  return rawTable(namespace).flatMap((message) => {
+    const ct = new ConntrackObject();
+    if (!ct.parse(message)) throw new Error("it cannot be read");
+    const flags = ct.has(Attribute.TCP_STATE) ? [ct.u8(Attribute.TCP_FLAGS_ORIG), ct.u8(Attribute.TCP_FLAGS_REPL)] : [];
+    ct.destroy();
+    return flags.map((bits) => bits & IP_CT_TCP_FLAG_BE_LIBERAL);
+  });
+}
 
 const replicated0 = async (count: number): Promise<void> => {
   await until(async () => (await statusOf(sides[0])).internal === count, DEADLINE_MS, `${count} flows in the cache`);

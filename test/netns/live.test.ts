@@ -175,6 +175,38 @@ test.each(HOW)(
 );
 
 test.each(HOW)(
+  "%s: a primary hears late that it stops, and asks nobody: what the new one named before is that one's, and keeps its time",
+  async (how) => {
+    await using lab = await Lab.create();
+    const sides = await liveSides(lab, how);
+    const [one, two] = sides;
+    const [first, second] = await startPair(sides);
+    await first.succeed("notify", "master");
+    insert(one, several(1, FEW), TIMEOUT_SECONDS);
+    await same(one, two);
+    const isAcknowledged = async () => (await statusOf(one)).peer.unacknowledged === 0;
+    await until(isAcknowledged, DEADLINE_MS, "nothing crosses what the new primary says");
+    await second.succeed("notify", "master");
+    await until(async () => (await statusOf(one)).external === FEW, DEADLINE_MS, "the new primary has named all");
+    if (how === "open") insert(one, [tcp(1, { mark: 9 })], TIMEOUT_SECONDS); // Packets still pass here.
+    const own = how === "open" ? 1 : 0;
+    await first.succeed("notify", "stop");
+    const isGiven = async (): Promise<boolean> => {
+      const { internal, apply } = await statusOf(one);
+      return internal === own && apply.standing === FEW - own;
+    };
+    await until(isGiven, DEADLINE_MS, "all but what moved here is the new primary's");
+    const short = [...timers(one).values()].filter((seconds) => seconds <= PURGE_SECONDS);
+    expect(short).toHaveLength(own);
+    if (own === 0) return;
+    expect(entries(one).map((words) => words[f.MARK])).toContain(9);
+    remove(one, [tcp(1)]);
+    await same(two, one);
+    expect((await statusOf(one)).internal).toBe(0);
+  },
+);
+
+test.each(HOW)(
   "%s: the backup's daemon is killed, and later stopped: it finds what it made, says nothing of it, and mends what it missed",
   async (how) => {
     await using lab = await Lab.create();

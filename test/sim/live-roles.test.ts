@@ -150,19 +150,16 @@ class RolesWorld extends LiveWorld {
   #stepDown(i: Index): void {
     const { node, kernel, leftOver } = this.sides[i];
     const { replica } = node;
-    replica.role = "backup";
+    replica.role = this.random.percent(50) ? "backup" : "stop";
     replica.external.endTakeover();
-    const { queue } = live(node);
-    queue.follow(true);
-    for (let slot = replica.external.nextLive(0); slot >= 0; slot = replica.external.nextLive(slot + 1)) {
-      queue.found(slot, false);
-      queue.changed(slot, this.nowMs);
-    }
+    live(node).queue.follow(true);
+    for (let slot = replica.external.nextLive(0); slot >= 0; slot = replica.external.nextLive(slot + 1))
+      live(node).follow(slot, this.nowMs);
     for (const [id, flow] of kernel.flows) {
       if (live(node).replaces(flow, this.nowMs) || live(node).isPeers(flow)) continue;
       leftOver.set(id, this.nowMs + PURGE_MS);
     }
-    replica.sessions[0]!.request();
+    if (replica.role === "backup") replica.sessions[0]!.request();
   }
 
   /** Unless the peer has the flow, whose timer was set since. */
@@ -185,7 +182,8 @@ class RolesWorld extends LiveWorld {
     ownership.wantsClaims = false;
     internal.beginPass();
     for (const flow of [...kernel.flows.values()]) node.replica.kernelEntry(copyOf(flow), this.nowMs, claims);
-    for (let slot = internal.nextUnseen(0); slot >= 0; slot = internal.nextUnseen(slot + 1)) node.replica.ended(slot);
+    for (let slot = internal.nextUnseen(0); slot >= 0; slot = internal.nextUnseen(slot + 1))
+      node.replica.ended(slot, this.nowMs);
   }
 }
 

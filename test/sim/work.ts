@@ -132,7 +132,7 @@ export class Work {
         const entry = isDoubtful ? flows.get(idOf(shown.words)) : shown;
         if (entry !== undefined) replica.kernelEntry(entry, this.#clock.nowMs, claims);
         const slot = entry === undefined ? internal.find(shown) : -1;
-        if (slot >= 0) replica.ended(slot);
+        if (slot >= 0) replica.ended(slot, this.#clock.nowMs);
       }
       if (left > 0) continue;
       yield undefined;
@@ -142,7 +142,7 @@ export class Work {
     if (replica.counters.cache.internalFull === internalFull) replica.kernelRead(reading);
     for (let slot = internal.nextUnseen(0); slot >= 0; slot = internal.nextUnseen(slot + 1)) {
       internal.read(slot, this.#flow, this.#clock.nowMs);
-      if (!flows.has(idOf(this.#flow.words))) replica.ended(slot);
+      if (!flows.has(idOf(this.#flow.words))) replica.ended(slot, this.#clock.nowMs);
       if (--left > 0) continue;
       yield undefined;
       left = FLOWS_PER_SLICE;

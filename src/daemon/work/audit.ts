@@ -102,8 +102,8 @@ class Mending implements Findings {
     if (this.#node.replica.kernelEntry(kernel, nowMs) === "updated") this.count.changed++;
   }
 
-  dead(slot: number): void {
-    this.#node.replica.ended(slot);
+  dead(slot: number, nowMs: number): void {
+    this.#node.replica.ended(slot, nowMs);
     this.count.dead++;
   }
 

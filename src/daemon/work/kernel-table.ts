@@ -24,7 +24,10 @@ export function* flushKernel(node: Node): Job<FlushReport> {
   return tally.failed === 0 ? succeed(value) : refuse({ error: `${tally.failed} flows could not be removed`, value });
 }
 
-/** A node that is backup now: what it still has from its time as primary ends soon, unless it takes over again (D-004). */
+/**
+ * A node that is backup now: what it still has from its time as primary ends soon, unless it takes over again (D-004). Should it,
+ * their packets have gone on without this kernel.
+ */
 export function* resetTimers(node: Node): Job<ResetTimersReport> {
   const seconds = node.config.sync.purgeTimeoutSeconds;
   const tally = new Tally(node.timers);
@@ -35,7 +38,7 @@ export function* resetTimers(node: Node): Job<ResetTimersReport> {
     if (!flow.has(HAS_TIMEOUT) || flow.words[TIMEOUT] <= seconds) return;
     if (live?.isPeers(flow)) return; // The peer says how long it lives.
     tally.makeRoom();
-    node.timers.add(flow, 0, seconds);
+    node.timers.addLeft(flow, 0, seconds);
     tally.added++;
   });
   if (!read.ok) return refuse({ error: read.error });

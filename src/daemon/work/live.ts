@@ -6,7 +6,7 @@
  *   takes over drain     what waits still goes into the kernel: a few milliseconds, whatever the size of the table
  *              adopt     the table is read: each entry goes from the external cache to the internal one, and is announced
  *                        once; what the kernel lacks is committed
- *   steps down the kernel follows again; each flow that the peer names leaves the internal cache
+ *   steps down the kernel follows again; each flow that the peer names, or has named, leaves the internal cache (D-029)
  *   stops      the timers of the peer's entries are shortened, since nobody renews or deletes them now
  */
 import { Flow, HAS_TIMEOUT, TIMEOUT } from "../../flow/flow.ts";

@@ -91,6 +91,7 @@ function* bulkStep(node: Node): Generator<Slice, NotifyStep, void> {
 }
 
 function* toBackup(node: Node, word: number): Generator<Slice, NotifyStep[], void> {
+  yield* stepDown(node);
   const timers = logged(node, "backup", yield* timersStep(node));
   const asked = yield* stepOf("request", request(node), (done) => `received ${flows(done.received)}`);
   // The peer's flows bring their timeouts along. A takeover that passed meanwhile found them missing, and restores them itself.
@@ -98,7 +99,13 @@ function* toBackup(node: Node, word: number): Generator<Slice, NotifyStep[], voi
   return [timers, logged(node, "backup", asked)];
 }
 
+/** Before timers are shortened: what the peer has named already is its own, and keeps them. */
+function* stepDown({ apply }: Node): Generator<Slice, void, void> {
+  if (apply !== undefined) yield* apply.look();
+}
+
 function* toFault(node: Node, role: NotifyRole): Generator<Slice, NotifyStep[], void> {
+  yield* stepDown(node);
   return [logged(node, role, yield* timersStep(node))];
 }
 

@@ -67,7 +67,7 @@ export class OwnFlows {
     for (let slot = internal.nextLive(0); slot >= 0; slot = internal.nextLive(slot + 1)) {
       internal.read(slot, this.#flow, sliceEndMs);
       if (filter.ignores(this.#flow.words)) {
-        replica.ended(slot);
+        replica.ended(slot, monotonicMs());
         taken++;
       }
       if (++looked % FLOWS_PER_LOOK !== 0 || monotonicMs() < sliceEndMs) continue;

@@ -141,7 +141,7 @@ class Reread {
       }
       const slot = internal.find(lookup.wanted(i));
       if (slot < 0 || internal.lifeOf(slot) === DEAD) continue;
-      replica.ended(slot);
+      replica.ended(slot, nowMs);
       this.#removed++;
     }
   }

@@ -38,7 +38,7 @@ export const SPLIT_BRAIN: readonly Mutant[] = [
   {
     fault: "what ended here is taken on, if the other one saw it too",
     file: "replica-ownership.ts",
-    text: "    this.#seenFlows.note((flow ?? this.#scratch).words, this.#ours[slot]);\n",
+    text: "    this.#seenFlows.note(flow.words, this.#ours[slot]);\n",
     becomes: "",
     worlds: SPLIT,
     seeds: [41],
