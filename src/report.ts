@@ -70,7 +70,7 @@ export interface PeerReport {
     readonly expectations: number;
     readonly leftovers: number;
   } | null;
-  /** Messages sent and not yet acknowledged, and messages waiting to be sent. */
+  /** Flows sent and not yet acknowledged, and flows waiting to be sent. */
   readonly unacknowledged: number;
   readonly queued: number;
   /** Messages that were resent because the peer missed them, and messages of the peer that never came. */

@@ -121,7 +121,7 @@ function peerReport(node: Node, nowMs: number): PeerReport {
     lagMs: Math.round(session.lagMs(nowMs)),
     dirty: dirtyReason(node, 0),
     proof: proofReport(node, 0, nowMs),
-    unacknowledged: session.unacknowledged,
+    unacknowledged: session.inFlight,
     queued: session.queued,
     resent: resent ?? 0,
     lost: lost ?? 0,
