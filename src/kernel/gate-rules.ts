@@ -4,8 +4,10 @@
  *   table inet ctsync {
  *     flags owner
  *     comment "ctsync's takeover gate"
- *     counter held { … }                                                  packets it has dropped
+ *     counter held { … }                                                  packets it has dropped while it was shut
+ *     counter unanswered { … }                                            and those that would have been answered with a reset
  *     set shut { type nf_proto; flags timeout; }                          ipv4 and ipv6 are in it while it is shut
+ *     set mute { type nf_proto; flags timeout; }                          the same while nothing INVALID is answered
  *     set virtual4 { type ipv4_addr; } set virtual6 { type ipv6_addr; }
  *     chain stateless {
  *       tcp flags & (fin | syn | rst | ack) == syn return                 a connection's first packet
@@ -17,11 +19,13 @@
  *     chain input { type filter hook input priority raw; policy accept;
  *       ct state new,invalid iifname != "lo" meta nfproto @shut ip daddr @virtual4 goto stateless
  *       …                                                       ip6 daddr @virtual6 goto stateless
+ *       ct state invalid iifname != "lo" meta nfproto @mute meta l4proto tcp ip daddr @virtual4 counter name "unanswered" drop
+ *       …                                                                    ip6 daddr @virtual6 counter name "unanswered" drop
  *     }
  *   }
  *
- * The elements of `shut` run out by themselves: whatever becomes of the daemon, its absence means open (D-010). Dropped in
- * these hooks, a packet is answered by nobody, and the entry that the kernel began for it is never confirmed.
+ * The elements of `shut` and `mute` run out by themselves: whatever becomes of the daemon, its absence means open (D-010).
+ * Dropped in these hooks, a packet is answered by nobody, and the entry that the kernel began for it is never confirmed.
  */
 import {
   compare,
@@ -55,13 +59,17 @@ import {
 
 export const GATE_TABLE = "ctsync";
 export const GATE_COMMENT = "ctsync's takeover gate";
-export const GATE_COUNTER = "held";
-const SHUT = "shut";
+export const HELD_COUNTER = "held";
+export const UNANSWERED_COUNTER = "unanswered";
+/** What is in force while its elements are there. */
+export type GateSet = "shut" | "mute";
 
 const IPPROTO_TCP = 6;
 const TCP_FLAGS_AT = 13;
 const [FIN, SYN, RST, ACK] = [0x01, 0x02, 0x04, 0x10] as const;
-/** NF_CT_STATE_INVALID_BIT, and the bit of IP_CT_NEW; little-endian, as on every target. */
+/** NF_CT_STATE_INVALID_BIT; little-endian, as on every target. */
+const INVALID = [0x01, 0, 0, 0];
+/** And the bit of IP_CT_NEW. */
 const NEW_OR_INVALID = [0x08 | 0x01, 0, 0, 0];
 const NO_BIT = [0, 0, 0, 0];
 
@@ -79,12 +87,14 @@ export function gateTable(scope: GateScope, flags: number, replaces: boolean): U
   const batch = new NftBatch(GATE_TABLE, elements);
   if (replaces) batch.deleteTable();
   batch.createTable(flags, GATE_COMMENT);
-  batch.counter(GATE_COUNTER);
-  batch.set(SHUT, 1, KEY_NFPROTO, NFT_SET_TIMEOUT);
+  batch.counter(HELD_COUNTER);
+  batch.counter(UNANSWERED_COUNTER);
+  batch.set("shut", 1, KEY_NFPROTO, NFT_SET_TIMEOUT);
   batch.set("virtual4", 2, KEY_IPV4);
   batch.elements("virtual4", scope.virtual4);
   batch.set("virtual6", 3, KEY_IPV6);
   batch.elements("virtual6", scope.virtual6);
+  batch.set("mute", 5, KEY_NFPROTO, NFT_SET_TIMEOUT);
   batch.chain("stateless");
   batch.chain("forward", NF_INET_FORWARD, PRIORITY_RAW);
   batch.chain("input", NF_INET_LOCAL_IN, PRIORITY_RAW);
@@ -95,10 +105,10 @@ export function gateTable(scope: GateScope, flags: number, replaces: boolean): U
     ...[payload(PAYLOAD_TRANSPORT, TCP_FLAGS_AT, 1), mask([FIN | SYN | RST | ACK]), compare("equal", [SYN])],
     verdict(NFT_RETURN),
   );
-  batch.rule("stateless", count(GATE_COUNTER), verdict(NF_DROP));
+  batch.rule("stateless", count(HELD_COUNTER), verdict(NF_DROP));
 
   const stateless = [ctState(), mask(NEW_OR_INVALID), compare("unequal", NO_BIT)];
-  const isShut = [meta(META_NFPROTO), isIn(SHUT)];
+  const isShut = [meta(META_NFPROTO), isIn("shut")];
   const entering = scope.interfaces.length > 0 ? [meta(META_IIFNAME), isIn("interfaces")] : [];
   if (entering.length > 0) {
     batch.set("interfaces", 4, KEY_IFNAME);
@@ -107,31 +117,38 @@ export function gateTable(scope: GateScope, flags: number, replaces: boolean): U
   batch.rule("forward", ...stateless, ...entering, ...isShut, verdict(NFT_GOTO, "stateless"));
 
   const fromOutside = [meta(META_IIFNAME), compare("unequal", interfaceKey("lo"))];
-  for (const { family, at, lengthBytes, set } of [
+  const isVirtual = [
     { family: NFPROTO_IPV4, at: 16, lengthBytes: 4, set: "virtual4" },
     { family: NFPROTO_IPV6, at: 24, lengthBytes: 16, set: "virtual6" },
-  ])
+  ].map(({ family, at, lengthBytes, set }) => [
+    ...[meta(META_NFPROTO), compare("equal", [family])],
+    ...[payload(PAYLOAD_NETWORK, at, lengthBytes), isIn(set)],
+  ]);
+  for (const addressed of isVirtual)
+    batch.rule("input", ...stateless, ...fromOutside, ...isShut, ...addressed, verdict(NFT_GOTO, "stateless"));
+
+  const invalid = [ctState(), mask(INVALID), compare("unequal", NO_BIT)];
+  const isMute = [meta(META_NFPROTO), isIn("mute"), meta(META_L4PROTO), compare("equal", [IPPROTO_TCP])];
+  for (const addressed of isVirtual)
     batch.rule(
       "input",
-      ...[...stateless, ...fromOutside, ...isShut],
-      ...[meta(META_NFPROTO), compare("equal", [family])],
-      ...[payload(PAYLOAD_NETWORK, at, lengthBytes), isIn(set)],
-      verdict(NFT_GOTO, "stateless"),
+      ...[...invalid, ...fromOutside, ...isMute, ...addressed],
+      ...[count(UNANSWERED_COUNTER), verdict(NF_DROP)],
     );
   return batch.finish();
 }
 
-/** Shuts the gate for so long from now on, whether it was open or shut. */
-export function shutGate(forMs: number): Uint8Array<ArrayBuffer> {
+/** In force for so long from now on, whether it was before or not. */
+export function fillGate(set: GateSet, forMs: number): Uint8Array<ArrayBuffer> {
   const batch = new NftBatch(GATE_TABLE);
-  batch.flush(SHUT);
-  batch.elements(SHUT, [[NFPROTO_IPV4], [NFPROTO_IPV6]], forMs);
+  batch.flush(set);
+  batch.elements(set, [[NFPROTO_IPV4], [NFPROTO_IPV6]], forMs);
   return batch.finish();
 }
 
-export function openGate(): Uint8Array<ArrayBuffer> {
+export function emptyGate(set: GateSet): Uint8Array<ArrayBuffer> {
   const batch = new NftBatch(GATE_TABLE);
-  batch.flush(SHUT);
+  batch.flush(set);
   return batch.finish();
 }
 

@@ -1,6 +1,6 @@
 /**
- * The takeover gate in the kernel: makes its table, shuts and opens it, removes it. Every change is one message that was
- * encoded beforehand, and the kernel's answer is there when the call returns.
+ * The takeover gate in the kernel: makes its table, shuts and opens it, mutes and unmutes this machine, removes the table.
+ * Every change is one message that was encoded beforehand, and the kernel's answer is there when the call returns.
  */
 import { Errno } from "../../ffi/errno.ts";
 import { close } from "../../ffi/libc.ts";
@@ -9,14 +9,15 @@ import { openSocket, receive, SOCK_RAW, sendTo } from "../../ffi/socket.ts";
 import { AF_NETLINK, netlinkAddress } from "../../ffi/socket-address.ts";
 import { type Result, refuse, succeed } from "../result.ts";
 import {
+  emptyGate,
+  fillGate,
   GATE_COMMENT,
-  GATE_COUNTER,
   GATE_TABLE,
   type GateScope,
   gateTable,
-  openGate,
+  HELD_COUNTER,
   removeGate,
-  shutGate,
+  UNANSWERED_COUNTER,
 } from "./gate-rules.ts";
 import { type KernelError, kernelError } from "./kernel-error.ts";
 import {
@@ -62,28 +63,28 @@ export class KernelGate {
   readonly #bytes = pinned(RECEIVE_BYTES);
   readonly #view = new DataView(this.#bytes.buffer);
   readonly #shut: Uint8Array<ArrayBuffer>;
-  readonly #open = openGate();
+  readonly #open = emptyGate("shut");
+  readonly #mute: Uint8Array<ArrayBuffer>;
+  readonly #unmute = emptyGate("mute");
   readonly #table = nftRequest(GETTABLE, (writer) => writer.text(NFTA_TABLE_NAME, GATE_TABLE));
-  readonly #counter = nftRequest(GETOBJ, (writer) => {
-    writer.text(NFTA_OBJ_TABLE, GATE_TABLE);
-    writer.text(NFTA_OBJ_NAME, GATE_COUNTER);
-    writer.u32(NFTA_OBJ_TYPE, 1);
-  });
+  readonly #held = counterRequest(HELD_COUNTER);
+  readonly #unanswered = counterRequest(UNANSWERED_COUNTER);
   /** The kernel removes the table when this process ends, and lets nobody else touch it. */
   owned = true;
   #installed = false;
 
-  /** `owned` false: as on a kernel that knows no owners of tables. */
-  static open(scope: GateScope, shutMs: number, owned = true): Result<KernelGate, KernelError> {
+  /** What is shut or mute is so for `forMs`. `owned` false: as on a kernel that knows no owners of tables. */
+  static open(scope: GateScope, forMs: number, owned = true): Result<KernelGate, KernelError> {
     const fd = openSocket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER);
     if (fd < 0) return refuse(kernelError("open a socket for nftables", fd));
-    return succeed(new KernelGate(fd, scope, shutMs, owned));
+    return succeed(new KernelGate(fd, scope, forMs, owned));
   }
 
-  private constructor(fd: number, scope: GateScope, shutMs: number, owned: boolean) {
+  private constructor(fd: number, scope: GateScope, forMs: number, owned: boolean) {
     this.#fd = fd;
     this.#scope = scope;
-    this.#shut = shutGate(shutMs);
+    this.#shut = fillGate("shut", forMs);
+    this.#mute = fillGate("mute", forMs);
     this.owned = owned;
   }
 
@@ -113,21 +114,39 @@ export class KernelGate {
     return this.#change(this.#open);
   }
 
-  /** Packets that were dropped since the table was made, or -errno. */
+  /** As long as `shut`: TCP to a virtual address that is INVALID is answered by nobody. */
+  mute(): number {
+    return this.#change(this.#mute);
+  }
+
+  unmute(): number {
+    return this.#change(this.#unmute);
+  }
+
+  /** Packets that were dropped, as it was shut, since the table was made, or -errno. */
   held(): number {
-    const answer = this.#ask(this.#counter);
-    if (answer < 0) return answer;
-    const data = this.#attribute(NFTA_OBJ_DATA, ATTRIBUTES_AT, answer);
-    if (data === undefined) return -Errno.EPROTO;
-    const packets = this.#attribute(NFTA_COUNTER_PACKETS, data.from, data.to);
-    if (packets === undefined || packets.to - packets.from !== 8) return -Errno.EPROTO;
-    return this.#view.getUint32(packets.from) * 2 ** 32 + this.#view.getUint32(packets.from + 4);
+    return this.#packets(this.#held);
+  }
+
+  /** And those that were dropped, as it was mute. */
+  unanswered(): number {
+    return this.#packets(this.#unanswered);
   }
 
   /** Removes the table, if it is ours. */
   close(): void {
     if (this.#installed) this.#change(removeGate());
     close(this.#fd);
+  }
+
+  #packets(counter: Uint8Array<ArrayBuffer>): number {
+    const answer = this.#ask(counter);
+    if (answer < 0) return answer;
+    const data = this.#attribute(NFTA_OBJ_DATA, ATTRIBUTES_AT, answer);
+    if (data === undefined) return -Errno.EPROTO;
+    const packets = this.#attribute(NFTA_COUNTER_PACKETS, data.from, data.to);
+    if (packets === undefined || packets.to - packets.from !== 8) return -Errno.EPROTO;
+    return this.#view.getUint32(packets.from) * 2 ** 32 + this.#view.getUint32(packets.from + 4);
   }
 
   #make(replaces: boolean): number {
@@ -180,3 +199,10 @@ export class KernelGate {
     return undefined;
   }
 }
+
+const counterRequest = (name: string): Uint8Array<ArrayBuffer> =>
+  nftRequest(GETOBJ, (writer) => {
+    writer.text(NFTA_OBJ_TABLE, GATE_TABLE);
+    writer.text(NFTA_OBJ_NAME, name);
+    writer.u32(NFTA_OBJ_TYPE, 1);
+  });

@@ -7,9 +7,11 @@ import { inside } from "../lab/enter.ts";
 import { Lab } from "../lab/lab.ts";
 import type { Namespace } from "../lab/namespace.ts";
 import { until } from "../lab/until.ts";
+import { counted, packetsAstray } from "./astray.ts";
 import { unwrap } from "./kernel-table.ts";
 
 const DEADLINE_MS = 10_000;
+const COUNT = 20;
 const LONG_MS = 60_000;
 const SCOPE: GateScope = {
   virtual4: [[203, 0, 113, 1]],
@@ -54,6 +56,14 @@ test("nft prints the table as one would have written it", async () => {
   expect(text).toMatch(/ct state .*iifname @interfaces meta nfproto @shut goto stateless/);
   expect(text).toMatch(/ct state .*iifname != "lo" meta nfproto @shut .*ip daddr @virtual4 goto stateless/);
   expect(text).toMatch(/ct state .*iifname != "lo" meta nfproto @shut .*ip6 daddr @virtual6 goto stateless/);
+  const unanswered = (family: 4 | 6): RegExp => {
+    const to = family === 4 ? "ip daddr @virtual4" : "ip6 daddr @virtual6";
+    return new RegExp(
+      `ct state (?:& )?invalid .*iifname != "lo" meta nfproto @mute meta l4proto tcp .*${to} counter name "unanswered" drop`,
+    );
+  };
+  expect(text).toMatch(unanswered(4));
+  expect(text).toMatch(unanswered(6));
   gate.close();
   expect(await listed(namespace)).toBe("");
 });
@@ -79,6 +89,54 @@ test.each([
   expect(await isShut(namespace)).toBe(true);
   gate.close();
   expect(await listed(namespace)).toBe("");
+});
+
+test("mute, it answers no TCP that is INVALID to a virtual address, and nothing else; it answers again when told, and by itself", async () => {
+  await using lab = await Lab.create();
+  const namespace = await lab.namespace("fw");
+  const outside = await lab.namespace("outside");
+  const [virtual, own, other] = ["203.0.113.1", "203.0.113.2", "203.0.113.50"] as const;
+  await lab.link(
+    { namespace, interface: "eth0", addresses: [`${virtual}/24`, `${own}/24`] },
+    { namespace: outside, interface: "eth0", addresses: [`${other}/24`] },
+  );
+  await namespace.sysctl({ "net.netfilter.nf_conntrack_tcp_loose": 0 });
+  const gate = open(namespace);
+  expect(gate.install()).toBe("ours");
+  let before = 0;
+  /** Resets that were sent for so many packets of TCP, and as many of UDP. */
+  const answers = async (send: () => unknown): Promise<number> => {
+    await send();
+    const now = await counted(namespace, "TcpOutRsts");
+    const sent = now - before;
+    before = now;
+    return sent;
+  };
+  const astray = (to: string) => () => packetsAstray(outside, other, to, COUNT);
+  expect(await answers(astray(virtual))).toBe(COUNT);
+  expect([gate.mute(), gate.mute()]).toEqual([0, 0]);
+  expect(await answers(astray(virtual))).toBe(0);
+  expect([gate.unanswered(), gate.held()]).toEqual([COUNT, 0]);
+  expect(await counted(namespace, "UdpNoPorts")).toBe(2 * COUNT); // UDP is NEW, and not what this is about.
+  expect(await answers(astray(own))).toBe(COUNT);
+  const begin = () => outside.exec(["socat", "-u", `TCP4:${virtual}:81`, "STDOUT"]); // NEW as well: refused at once.
+  expect(await answers(begin)).toBe(1);
+  expect(gate.shut()).toBe(0); // What it holds, it counts as held, mute or not.
+  expect(await answers(astray(virtual))).toBe(0);
+  expect([gate.unanswered(), gate.held()]).toEqual([COUNT, 2 * COUNT]);
+  expect([gate.unbar(), gate.unmute(), gate.unmute()]).toEqual([0, 0, 0]);
+  expect(await answers(astray(virtual))).toBe(COUNT);
+  expect(gate.unanswered()).toBe(COUNT);
+  gate.close();
+
+  const brief = open(namespace, 400);
+  expect([brief.install(), brief.mute()]).toEqual(["ours", 0]);
+  const isMute = async () => /ipv4/.test(await namespace.run(["nft", "list", "set", "inet", "ctsync", "mute"]));
+  expect(await isMute()).toBe(true);
+  await until(async () => !(await isMute()), DEADLINE_MS, "it answers by itself");
+  expect(await answers(astray(virtual))).toBe(COUNT);
+  expect(brief.unanswered()).toBe(0);
+  brief.close();
 });
 
 test("the user's rules stay as they are, byte for byte; a flush of them leaves the gate", async () => {

@@ -5,15 +5,11 @@
  * The firewall's own rules let everything pass, so that without the gate the kernel answers: with a reset, or with ICMP.
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { close } from "../../ffi/libc.ts";
-import { openSocket, SOCK_RAW, sendTo } from "../../ffi/socket.ts";
-import { AF_INET, inetAddress } from "../../ffi/socket-address.ts";
-import { IPPROTO_UDP } from "../../src/flow/flow.ts";
 import { type Daemon, startDaemon, writeConfig } from "../lab/ctsync.ts";
-import { inside } from "../lab/enter.ts";
 import { Lab } from "../lab/lab.ts";
 import type { Namespace } from "../lab/namespace.ts";
 import { until } from "../lab/until.ts";
+import { counted, packetsAstray } from "./astray.ts";
 
 setDefaultTimeout(60_000);
 
@@ -78,64 +74,11 @@ const users = async ({ firewall }: Stage): Promise<string> =>
 const isShut = async ({ firewall }: Stage): Promise<boolean> =>
   (await firewall.exec(["nft", "list", "set", "inet", "ctsync", "shut"])).stdout.includes("ipv4 timeout");
 
-/** Reads all counters of a namespace's IP stack. */
-async function counted(namespace: Namespace, name: string): Promise<number> {
-  const found = new RegExp(`^${name}\\s+(\\d+)`, "m").exec(await namespace.run(["nstat", "-asz"]));
-  if (found === null) throw new Error(`nstat knows no ${name}`);
-  return Number(found[1]);
-}
 const resets = ({ firewall }: Stage): Promise<number> => counted(firewall, "TcpOutRsts");
 const unreachables = ({ firewall }: Stage): Promise<number> => counted(firewall, "IcmpOutDestUnreachs");
 
 const COUNT = 20;
-const IPPROTO_TCP = 6;
-const [TCP_BYTES, UDP_BYTES] = [20, 8];
-const [SERVER_PORT, CLIENT_PORT] = [80, 40_000];
-const ACK = 0x10;
-
-/** Packets in the middle of connections that the firewall knows nothing of, to its virtual address: TCP, then UDP. */
-function sendAstray({ outside }: Stage): void {
-  const [from, to] = [OUTSIDE, VIRTUAL].map(wordOf) as [number, number];
-  const target = inetAddress(to, 0);
-  const packet = (lengthBytes: number, i: number): DataView => {
-    const view = new DataView(new ArrayBuffer(lengthBytes));
-    view.setUint16(0, SERVER_PORT);
-    view.setUint16(2, CLIENT_PORT + i);
-    return view;
-  };
-  const send = (protocol: number, make: (i: number) => DataView): void => {
-    const fd = inside(outside, () => openSocket(AF_INET, SOCK_RAW, protocol));
-    for (let i = 0; i < COUNT; i++) {
-      const view = make(i);
-      expect(sendTo(fd, new Uint8Array(view.buffer), view.byteLength, target)).toBe(view.byteLength);
-    }
-    close(fd);
-  };
-  send(IPPROTO_TCP, (i) => {
-    const view = packet(TCP_BYTES, i);
-    view.setUint32(4, 1_000); // sequence, then what is acknowledged
-    view.setUint32(8, 2_000);
-    view.setUint16(12, ((TCP_BYTES / 4) << 12) | ACK);
-    view.setUint16(14, 1_000);
-    view.setUint16(16, tcpChecksum(view, from, to));
-    return view;
-  });
-  send(IPPROTO_UDP, (i) => {
-    const view = packet(UDP_BYTES, i);
-    view.setUint16(4, UDP_BYTES); // Without a checksum, as IPv4 allows.
-    return view;
-  });
-}
-
-const wordOf = (address: string): number => address.split(".").reduce((word, part) => word * 256 + Number(part), 0);
-
-function tcpChecksum(view: DataView, from: number, to: number): number {
-  let sum = IPPROTO_TCP + view.byteLength;
-  for (const word of [from, to]) sum += (word >>> 16) + (word & 0xffff);
-  for (let at = 0; at < view.byteLength; at += 2) sum += view.getUint16(at);
-  while (sum > 0xffff) sum = (sum >>> 16) + (sum & 0xffff);
-  return ~sum & 0xffff;
-}
+const sendAstray = ({ outside }: Stage): void => packetsAstray(outside, OUTSIDE, VIRTUAL, COUNT);
 
 const flowsOfVirtual = async ({ firewall }: Stage): Promise<string[]> =>
   (await firewall.run(["conntrack", "-L", "-d", VIRTUAL])).split("\n").filter((line) => line.includes(VIRTUAL));
