@@ -25,8 +25,12 @@ export interface GateReport {
   readonly state: "off" | "open" | "shut";
   /** Why there is none, though one is wanted. */
   readonly obstacle: string | null;
-  /** Packets it has dropped. */
+  /** Packets it has dropped while it was shut. */
   readonly held: number;
+  /** TCP to a virtual address that is INVALID is left unanswered, open or shut: a peer is there that could take the addresses. */
+  readonly mute: boolean;
+  /** Packets that were. */
+  readonly unanswered: number;
   /** When the last takeover opened it, on the daemon's monotonic clock. */
   readonly openedMs: number | null;
 }

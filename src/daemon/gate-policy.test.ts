@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { GatePolicy } from "./gate-policy.ts";
+import { GatePolicy, MutePolicy } from "./gate-policy.ts";
 
 const WATCHDOG_MS = 3_000;
 
@@ -96,4 +96,21 @@ test("packets that keep coming though this node is no primary open it, until the
 test("a stray packet now and then opens nothing", () => {
   const policy = guarding();
   for (let i = 1; i < 100; i++) expect(policy.look(i >> 1, false, policy.dueMs)).toBe("shut");
+});
+
+test("nothing is answered while a peer is connected, said again before the time is up; without one all is, at once", () => {
+  const policy = new MutePolicy(WATCHDOG_MS);
+  expect([policy.look(false, 0), policy.isMute, policy.dueMs]).toEqual(["none", false, Number.POSITIVE_INFINITY]);
+  expect([policy.look(true, 10), policy.isMute]).toEqual(["mute", true]);
+  for (let nowMs = policy.dueMs, before = 10; nowMs < 60_000; before = nowMs, nowMs = policy.dueMs) {
+    expect(nowMs - before).toBeLessThanOrEqual(WATCHDOG_MS / 2);
+    expect(policy.look(true, nowMs - 1)).toBe("none");
+    expect(policy.look(true, nowMs)).toBe("mute");
+  }
+  expect([policy.look(false, 60_010), policy.isMute, policy.dueMs]).toEqual([
+    "unmute",
+    false,
+    Number.POSITIVE_INFINITY,
+  ]);
+  expect([policy.look(false, 90_000), policy.look(true, 90_001)]).toEqual(["none", "mute"]);
 });

@@ -11,6 +11,8 @@
 export type GateMode = "off" | "on" | "auto";
 /** `shut`: for the watchdog's time from now on. `open`: at once. */
 export type GateAction = "shut" | "open" | "none";
+/** The same of what goes unanswered. */
+export type MuteAction = "mute" | "unmute" | "none";
 type Phase = "guarding" | "taking" | "passing";
 
 /** Looks to one watchdog's time: two may fail, and the gate is still shut. */
@@ -98,5 +100,33 @@ export class GatePolicy {
     const wasShut = this.#isShut;
     this.#isShut = shuts;
     return shuts ? "shut" : wasShut ? "open" : "none";
+  }
+}
+
+/**
+ * When TCP that is INVALID goes unanswered (D-030): in whatever role, while a peer is there that could take the addresses at
+ * any moment, or has just done so. Said anew every third of the watchdog's time.
+ */
+export class MutePolicy {
+  readonly #watchdogMs: number;
+  #dueMs = Number.POSITIVE_INFINITY;
+
+  constructor(watchdogMs: number) {
+    this.#watchdogMs = watchdogMs;
+  }
+
+  get isMute(): boolean {
+    return this.#dueMs !== Number.POSITIVE_INFINITY;
+  }
+
+  /** When to look at the latest; a peer that comes or goes is seen by whoever looks earlier. */
+  get dueMs(): number {
+    return this.#dueMs;
+  }
+
+  look(hasPeer: boolean, nowMs: number): MuteAction {
+    if (hasPeer === this.isMute && nowMs < this.#dueMs) return "none";
+    this.#dueMs = hasPeer ? nowMs + this.#watchdogMs / LOOKS : Number.POSITIVE_INFINITY;
+    return hasPeer ? "mute" : "unmute";
   }
 }

@@ -8,12 +8,13 @@ import { KernelGate } from "../kernel/gate.ts";
 import type { GateScope } from "../kernel/gate-rules.ts";
 import { explain } from "../kernel/kernel-error.ts";
 import type { GateReport } from "../report-roles.ts";
-import { type GateAction, GatePolicy } from "./gate-policy.ts";
+import { type GateAction, GatePolicy, type MuteAction, MutePolicy } from "./gate-policy.ts";
 import type { Log } from "./log.ts";
 import type { VirtualAddress } from "./virtual-addresses.ts";
 
 export class Gate {
   readonly #policy: GatePolicy;
+  readonly #mute: MutePolicy;
   readonly #kernel: KernelGate | undefined;
   readonly #log: Log;
   readonly #watchdogSeconds: number;
@@ -32,6 +33,7 @@ export class Gate {
         : "no virtual addresses are known, so a takeover that nobody tells of could not be seen: " +
           "write them into keepalived.virtual_addresses";
     this.#policy = new GatePolicy(obstacle === null ? mode : "off", watchdogSeconds * 1_000);
+    this.#mute = new MutePolicy(watchdogSeconds * 1_000);
     if (mode === "off") return;
     if (obstacle !== null) {
       this.#obstacle = obstacle;
@@ -46,7 +48,7 @@ export class Gate {
   }
 
   get dueMs(): number {
-    return this.#kernel === undefined ? Number.POSITIVE_INFINITY : this.#policy.dueMs;
+    return this.#kernel === undefined ? Number.POSITIVE_INFINITY : Math.min(this.#policy.dueMs, this.#mute.dueMs);
   }
 
   /** Packets that nobody knows are dropped now. */
@@ -85,6 +87,11 @@ export class Gate {
       );
   }
 
+  /** `hasPeer`: one is connected, which could take the addresses before anybody tells this node. */
+  mute(hasPeer: boolean, nowMs: number): void {
+    if (this.#kernel !== undefined) this.#do(this.#mute.look(hasPeer, nowMs));
+  }
+
   report(): GateReport {
     const installed = this.#kernel !== undefined && this.#installed;
     const state = this.#policy.isShut && installed ? "shut" : "open";
@@ -92,6 +99,8 @@ export class Gate {
       state: this.#kernel === undefined || this.#obstacle !== null ? "off" : state,
       obstacle: this.#obstacle,
       held: installed ? this.#held() : 0,
+      mute: installed && this.#obstacle === null && this.#mute.isMute,
+      unanswered: installed ? Math.max(0, this.#kernel?.unanswered() ?? 0) : 0,
       openedMs: this.#openedMs,
     };
   }
@@ -101,15 +110,15 @@ export class Gate {
   }
 
   /** True when the kernel did it. */
-  #do(action: GateAction): boolean {
+  #do(action: GateAction | MuteAction): boolean {
     const kernel = this.#kernel;
     if (kernel === undefined || action === "none") return false;
-    if (action === "open" && !this.#installed) return false;
-    let answer = this.#installed ? change(kernel, action) : -Errno.ENOENT;
+    if ((action === "open" || action === "unmute") && !this.#installed) return false;
+    let answer = this.#installed ? CHANGES[action](kernel) : -Errno.ENOENT;
     if (answer === -Errno.ENOENT) {
       if (this.#installed) this.#log.warning("somebody removed the gate's table: it is made again");
       if (!this.#install(kernel)) return false;
-      answer = change(kernel, action);
+      answer = CHANGES[action](kernel);
     }
     if (answer < 0) this.#hindered(`nftables refuses to ${action} it (${errnoName(answer)})`);
     else this.#hindered(null);
@@ -147,8 +156,12 @@ export class Gate {
 
 const packets = (count: number): string => (count === 1 ? "1 packet" : `${count} packets`);
 
-const change = (kernel: KernelGate, action: "shut" | "open"): number =>
-  action === "shut" ? kernel.shut() : kernel.unbar();
+const CHANGES: Readonly<Record<Exclude<GateAction | MuteAction, "none">, (kernel: KernelGate) => number>> = {
+  shut: (kernel) => kernel.shut(),
+  open: (kernel) => kernel.unbar(),
+  mute: (kernel) => kernel.mute(),
+  unmute: (kernel) => kernel.unmute(),
+};
 
 function scopeOf(virtual: readonly VirtualAddress[], interfaces: readonly string[]): GateScope {
   const bytesOf = (family: 4 | 6) =>

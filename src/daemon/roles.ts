@@ -156,6 +156,7 @@ export class Roles {
     const wasShut = gate.isShut;
     gate.tick(this.#isLive(nowMs), nowMs);
     if (wasShut && !gate.isShut && state.role === "master") flight.note("gate", "opened by its watchdog");
+    gate.mute(this.#hasPeer(nowMs), nowMs);
   }
 
   report(): KeepalivedReport {
@@ -256,9 +257,13 @@ export class Roles {
     return sessions.find((session) => session.peerRole === "master")?.peerRole ?? sessions[0].peerRole;
   }
 
+  #hasPeer(nowMs: number): boolean {
+    return this.#node.replica.sessions.some((session) => session.peerState(nowMs) === "connected");
+  }
+
   #lookAtPeer(nowMs: number): void {
-    const { state, log, replica, flight } = this.#node;
-    const isHeard = replica.sessions.some((session) => session.peerState(nowMs) === "connected");
+    const { state, log, flight } = this.#node;
+    const isHeard = this.#hasPeer(nowMs);
     const sinceMs = this.#split.sinceMs;
     const event = this.#split.look(state.role, isHeard ? this.#peerRole() : "unknown", nowMs);
     this.#keepSeen(nowMs);

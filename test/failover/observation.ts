@@ -47,7 +47,7 @@ export const ObservationSchema = v.strictObject({
   resetsOutside: Count,
   resetsByHosts: Count,
   unreachables: Count,
-  /** Packets that the rules of either firewall called INVALID. */
+  /** Packets that the rules of either firewall called INVALID. What a gate has dropped does not come to the rules. */
   invalid: Count,
   /** From the last advertisement of the old primary to MASTER on the new one. */
   detectionMs: Ms,

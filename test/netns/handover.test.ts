@@ -128,7 +128,7 @@ async function startBusy(
 }
 
 /** Every connection is answered again and again, none has ended, and no packet met a kernel that did not know its flow. */
-async function expectNothingLost({ fw1, fw2, client, session }: Busy): Promise<void> {
+async function expectNothingLost({ fw1, fw2, primary, backup, client, session }: Busy): Promise<void> {
   await session.nextAnswer(DEADLINE_MS);
   const { answers } = last(client);
   await until(() => last(client).answers > answers + 2 * CONNECTIONS, DEADLINE_MS, "the connections go on");
@@ -136,6 +136,7 @@ async function expectNothingLost({ fw1, fw2, client, session }: Busy): Promise<v
   expect(session.answersAreComplete).toBe(true);
   expect([await fw1.invalidCount(), await fw2.invalidCount()]).toEqual([0, 0]);
   expect([await resets(fw1), await resets(fw2)]).toEqual([0, 0]);
+  for (const daemon of [primary, backup]) expect((await daemon.status()).gate.unanswered).toBe(0); // Before the rules count it.
 }
 
 describe("a planned handover", () => {

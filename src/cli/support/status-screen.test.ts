@@ -73,7 +73,7 @@ const STATUS: StatusReport = {
     doubt: null,
     peerRole: "unknown",
   },
-  gate: { state: "off", obstacle: null, held: 0, openedMs: null },
+  gate: { state: "off", obstacle: null, held: 0, mute: false, unanswered: 0, openedMs: null },
   splitBrain: null,
   takenOn: null,
   requests: { notify: 1, dump: 0, status: 12 },
@@ -84,7 +84,7 @@ test("what is out of order about the role stands below it", () => {
   const screen = statusScreen({
     ...STATUS,
     keepalived: { ...STATUS.keepalived, fifo: false, doubt: "the role is master, but none is held" },
-    gate: { state: "shut", obstacle: null, held: 1_234, openedMs: null },
+    gate: { ...STATUS.gate, state: "shut", held: 1_234 },
     splitBrain: { seconds: 75 },
     takenOn: {
       ...{ flows: 12, failed: 1, milliseconds: 3, secondsAgo: 60 },
@@ -101,6 +101,8 @@ test("what is out of order about the role stands below it", () => {
   ]);
   const off = statusScreen({ ...STATUS, gate: { ...STATUS.gate, obstacle: "nobody knows why" } });
   expect(off).toContain("gate      off: nobody knows why");
+  const mute = statusScreen({ ...STATUS, gate: { ...STATUS.gate, state: "open", mute: true, unanswered: 5_678 } });
+  expect(mute).toContain("gate      open, 0 packets dropped, 5,678 left unanswered");
   const alone = statusScreen({ ...STATUS, keepalived: { ...STATUS.keepalived, fifo: true } });
   expect(alone).toContain("nobody writes to keepalived's notify_fifo");
   const heard = statusScreen({ ...STATUS, keepalived: { ...STATUS.keepalived, fifo: true, fifoHasWriter: true } });

@@ -11,7 +11,7 @@ import type {
   StatusReport,
 } from "../../report.ts";
 import type { ApplyReport } from "../../report-apply.ts";
-import type { TakenOnReport } from "../../report-roles.ts";
+import type { GateReport, TakenOnReport } from "../../report-roles.ts";
 import { grouped } from "./terminal.ts";
 import { bytesText, durationText } from "./units.ts";
 
@@ -82,8 +82,13 @@ function roleRows({ splitBrain, takenOn, keepalived, gate }: StatusReport): Row[
   if (keepalived.fifo === false) rows.push(["", "keepalived's notify_fifo is not there"]);
   if (keepalived.fifo && !keepalived.fifoHasWriter) rows.push(["", "nobody writes to keepalived's notify_fifo"]);
   if (gate.obstacle !== null) rows.push(["gate", `off: ${gate.obstacle}`]);
-  else if (gate.state !== "off") rows.push(["gate", `${gate.state}, ${grouped(gate.held)} packets dropped`]);
+  else if (gate.state !== "off") rows.push(["gate", gateText(gate)]);
   return rows;
+}
+
+function gateText({ state, held, unanswered }: GateReport): string {
+  const resets = unanswered === 0 ? "" : `, ${grouped(unanswered)} left unanswered`;
+  return `${state}, ${grouped(held)} packets dropped${resets}`;
 }
 
 function takenOnText({ flows, failed, failures, secondsAgo }: TakenOnReport): string {
