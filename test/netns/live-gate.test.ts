@@ -1,4 +1,7 @@
-/** The takeover gate of a backup whose kernel follows its peer, in mode "auto": shut as long as that kernel lacks something. */
+/**
+ * The takeover gate of a backup whose kernel follows its peer, in mode "auto": shut as long as that kernel lacks something,
+ * and mute as long as the peer is there.
+ */
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import * as f from "../../src/flow/flow.ts";
 import { IPS_ASSURED, IPS_CONFIRMED, IPS_SEEN_REPLY, IPS_SRC_NAT, IPS_SRC_NAT_DONE } from "../../src/flow/status.ts";
@@ -19,6 +22,7 @@ const several = (from: number, count: number): f.Flow[] =>
 
 let lab: Lab;
 let sides: Sides;
+let other: Daemon;
 let backup: Daemon;
 
 beforeEach(async () => {
@@ -32,9 +36,8 @@ beforeEach(async () => {
     gate: { mode: "auto", watchdog_seconds: WATCHDOG_SECONDS },
     keepalived: { virtual_addresses: ["192.0.2.100"] },
   });
-  const daemons = await startPair(sides);
-  [, backup] = daemons;
-  await daemons[0].succeed("notify", "master"); // Else its kernel follows the backup's.
+  [other, backup] = await startPair(sides);
+  await other.succeed("notify", "master"); // Else its kernel follows the backup's.
   await backup.succeed("notify", "backup");
 });
 afterEach(() => lab[Symbol.asyncDispose]());
@@ -77,4 +80,34 @@ test("it shuts while the kernel refuses one, and a takeover opens it", async () 
   await becomes("shut", "one is refused");
   expect((await backup.command("notify", "master")).status).toBe(1);
   expect((await statusOf(side)).gate.state).toBe("open");
+});
+
+test("what is INVALID goes unanswered while the peer is connected, in either role; a hung daemon answers, and one alone", async () => {
+  const [, { namespace }] = sides;
+  /** Seconds for which the kernel leaves it unanswered if nobody says so again; 0: it does not. */
+  const left = async (): Promise<number> => {
+    const set = await namespace.run(["nft", "list", "set", "inet", "ctsync", "mute"]);
+    const [, seconds = "0", milliseconds = "0"] = /ipv4 timeout \S+ expires (?:(\d+)s)?(?:(\d+)ms)?/.exec(set) ?? [];
+    return Number(seconds) + Number(milliseconds) / 1_000;
+  };
+  for (const role of ["backup", "master"]) {
+    await backup.succeed("notify", role);
+    await until(async () => (await left()) > 0, DEADLINE_MS, `${role}: it is mute`);
+    let before = Number.POSITIVE_INFINITY;
+    const renewed = async (): Promise<boolean> => {
+      const now = await left();
+      const isRenewed = before > 0 && now > before;
+      before = now;
+      return isRenewed;
+    };
+    await until(renewed, DEADLINE_MS, `${role}: it is said again before the time is up`);
+  }
+  backup.process.kill("SIGSTOP");
+  await until(async () => (await left()) === 0, DEADLINE_MS, "hung, it answers by itself");
+  backup.process.kill("SIGCONT");
+  await until(async () => (await left()) > 0, DEADLINE_MS, "it goes on");
+  expect((await backup.status()).gate).toMatchObject({ state: "open", mute: true, unanswered: 0 });
+  await other.stop();
+  await until(async () => !(await backup.status()).gate.mute, DEADLINE_MS, "the peer is gone");
+  expect(await left()).toBe(0);
 });
