@@ -39,7 +39,8 @@ is what came after MASTER; its senders back off. Twice: connections that needed 
 Whole stall: what a user waits for after a death, VRRP's detection (from the last advertisement to MASTER) and, of TCP, the rest of
 the sender's waiting time included: the longest silence of all connections that went on, ssh among them.
 Last flow: from MASTER until the kernel holds all that it will hold (old entries count: a firewall that was primary a moment
-ago has them). CPU: of the new primary's daemon and its children, from
+ago has them). INVALID: packets that the firewalls' rules called so; what ctsync's gate drops before them is not among
+them. CPU: of the new primary's daemon and its children, from
 before the event until all is settled. conntrackd cannot do FTP with PORT, and is
 not asked to: it makes an expectation without the translation that belongs to it, and the transfer dies each time.`;
 

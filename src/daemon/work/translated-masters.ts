@@ -16,14 +16,17 @@ const SETTLE_MS = 2;
 /** More than these are read without waiting. */
 const WAITING_MAX = 1_024;
 
+type Lookup = Pick<KernelLookup, "add" | "ask" | "found">;
+type Entries = Pick<Replica, "kernelEntry" | "recentEvents">;
+
 export class TranslatedMasters {
-  readonly #lookup: KernelLookup;
-  readonly #replica: Replica;
-  readonly #jobs: Jobs;
+  readonly #lookup: Lookup;
+  readonly #replica: Entries;
+  readonly #jobs: Pick<Jobs, "addIdle">;
   readonly #flow = new Flow();
   #waiting: Expectation[] = [];
 
-  constructor(lookup: KernelLookup, replica: Replica, jobs: Jobs) {
+  constructor(lookup: Lookup, replica: Entries, jobs: Pick<Jobs, "addIdle">) {
     this.#lookup = lookup;
     this.#replica = replica;
     this.#jobs = jobs;
@@ -48,6 +51,8 @@ export class TranslatedMasters {
     flowOfTuple(expectation.master, this.#flow);
     this.#lookup.add(this.#flow);
     const entry = this.#lookup.ask() < 0 ? undefined : this.#lookup.found(0);
-    if (entry !== undefined) this.#replica.kernelEntry(entry, monotonicMs());
+    if (entry === undefined) return;
+    this.#replica.recentEvents.note(entry.words); // What a dump that is being read shows of it may be older, as after an event.
+    this.#replica.kernelEntry(entry, monotonicMs());
   }
 }
