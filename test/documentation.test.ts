@@ -84,6 +84,10 @@ test("README.md and packaging/ have the same files", async () => {
   for (const [path, words] of Object.entries(files)) expect(blockOf(words), path).toBe(await read(path));
 });
 
+test("README.md shows what the failover suite measured", async () => {
+  expect(await read("README.md")).toContain((await read("docs/failover/readme-table.md")).trim());
+});
+
 test("docs/reliability.md names a test for each promise, and each test that it names exists", async () => {
   const text = await read("docs/reliability.md");
   const [promises = ""] = text.split("\n## What is not promised\n");
