@@ -2,7 +2,7 @@
  * The pair that stands for one row of the table: two firewalls with one subject on both, so many other flows, and traffic.
  * FW1 is primary to begin with, and FW2 off. Whoever is rebooted comes back with an empty kernel.
  */
-import { type Firewall, INSIDE, type InputInvalid, OUTSIDE, SYNC } from "../lab/firewall.ts";
+import { type Firewall, INSIDE, type InputInvalid, OUTSIDE, SYNC, VIRTUAL_ADDRESSES } from "../lab/firewall.ts";
 import { kernelCount } from "../lab/kernel-dump.ts";
 import { Lab } from "../lab/lab.ts";
 import { type MeasuredNode, makeNode } from "../lab/measured-node.ts";
@@ -265,8 +265,10 @@ export class Stand implements AsyncDisposable {
 async function machine(firewall: Firewall, subject: Subject): Promise<Machine> {
   const { namespace, syncAddress, peerSyncAddress } = firewall;
   const ends = { interface: SYNC.interface, local: syncAddress, peer: peerSyncAddress };
-  const virtual = [INSIDE, OUTSIDE].flatMap((side) => [side.virtualIpv4, side.virtualIpv6]);
-  const node = await makeNode(subject.program, namespace, ends, { ignoreAddresses: virtual, ...subject.options });
+  const node = await makeNode(subject.program, namespace, ends, {
+    ignoreAddresses: VIRTUAL_ADDRESSES,
+    ...subject.options,
+  });
   return new Machine(firewall, subject, node);
 }
 

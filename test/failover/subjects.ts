@@ -2,7 +2,7 @@
  * Who is put to the test: each entry is one column of the table. Configuration, how keepalived tells it of its role, and
  * where a flow of the peer's lies while it is backup.
  */
-import { INSIDE, OUTSIDE } from "../lab/firewall.ts";
+import { VIRTUAL_ADDRESSES } from "../lab/firewall.ts";
 import type { MeasuredNode, NodeOptions } from "../lab/measured-node.ts";
 import type { Program } from "../lab/sync-node.ts";
 import type { Other } from "./observation.ts";
@@ -20,7 +20,7 @@ export interface Subject {
 
 /** What ctsync has to be told for its takeover gate, which its manual advises. */
 const KEEPALIVED = {
-  virtual_addresses: [INSIDE, OUTSIDE].flatMap(({ virtualIpv4, virtualIpv6 }) => [virtualIpv4, virtualIpv6]),
+  virtual_addresses: VIRTUAL_ADDRESSES,
 };
 
 const NOTHING: readonly Other[] = [];

@@ -25,6 +25,8 @@ function side(interfaceName: string, networkIpv4: string, networkIpv6: string): 
 
 export const INSIDE = side("eth0", "192.168.10", "fd00:10:0:0");
 export const OUTSIDE = side("eth1", "203.0.113", "2001:db8:b:0");
+/** All that keepalived moves, both families. */
+export const VIRTUAL_ADDRESSES = [INSIDE, OUTSIDE].flatMap((side) => [side.virtualIpv4, side.virtualIpv6]);
 export const SYNC = { interface: "eth2", networkIpv4: "10.0.9", networkIpv6: "fd00:9:0:0" } as const;
 
 export interface FirewallSettings {

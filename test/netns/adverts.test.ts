@@ -5,7 +5,7 @@
 import { expect, test } from "bun:test";
 import { cpus } from "node:os";
 import { CTSYNC, startDaemon, writeConfig } from "../lab/ctsync.ts";
-import { type Firewall, INSIDE, OUTSIDE, SYNC } from "../lab/firewall.ts";
+import { type Firewall, SYNC, VIRTUAL_ADDRESSES } from "../lab/firewall.ts";
 import { Lab } from "../lab/lab.ts";
 import type { LabProcess } from "../lab/process.ts";
 import { buildTwoFirewalls } from "../lab/two-firewalls.ts";
@@ -14,7 +14,6 @@ import { blockOf } from "./readme-blocks.ts";
 
 const DEADLINE_MS = 30_000;
 const TEST_MS = 90_000;
-const VIRTUAL = [INSIDE, OUTSIDE].flatMap((side) => [side.virtualIpv4, side.virtualIpv6]);
 const GENERATE = Bun.fileURLToPath(new URL("../lab/generate.ts", import.meta.url));
 const ALIVE = 50_000;
 const EVENTS_A_SECOND = 20_000;
@@ -31,7 +30,7 @@ async function startNode(firewall: Firewall): Promise<LabProcess> {
   const config = await writeConfig(namespace.lab, namespace.name, {
     ...{ interface: SYNC.interface, local: syncAddress, peer: peerSyncAddress },
     sync: { apply: "live" },
-    keepalived: { virtual_addresses: VIRTUAL },
+    keepalived: { virtual_addresses: VIRTUAL_ADDRESSES },
   });
   await startDaemon(namespace, config);
   return firewall.startKeepalived({ notify: `${CTSYNC} notify --config ${config}` });

@@ -8,7 +8,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { conntrackTable } from "../lab/conntrack.ts";
 import { CTSYNC, type Daemon, startDaemon, writeConfig } from "../lab/ctsync.ts";
-import { type Firewall, INSIDE, OUTSIDE, SYNC } from "../lab/firewall.ts";
+import { type Firewall, OUTSIDE, SYNC, VIRTUAL_ADDRESSES } from "../lab/firewall.ts";
 import { Lab } from "../lab/lab.ts";
 import { type LineSession, openLines, startAnswering } from "../lab/line-session.ts";
 import type { LabProcess } from "../lab/process.ts";
@@ -24,7 +24,6 @@ const GIVE_UP_SECONDS = 6;
 const GAP_MS_MAX = 5_000;
 const ESTABLISHED_SECONDS = 1_000;
 const MARK = 42;
-const VIRTUAL_ADDRESSES = [INSIDE, OUTSIDE].flatMap((side) => [side.virtualIpv4, side.virtualIpv6]);
 
 type Apply = "commit" | "live";
 

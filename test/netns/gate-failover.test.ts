@@ -6,7 +6,7 @@
 import { expect, setDefaultTimeout, test } from "bun:test";
 import { conntrackTable } from "../lab/conntrack.ts";
 import { CTSYNC, type Daemon, startDaemon, writeConfig } from "../lab/ctsync.ts";
-import { type Firewall, INSIDE, OUTSIDE, SYNC } from "../lab/firewall.ts";
+import { type Firewall, INSIDE, OUTSIDE, SYNC, VIRTUAL_ADDRESSES } from "../lab/firewall.ts";
 import { Lab } from "../lab/lab.ts";
 import type { Namespace } from "../lab/namespace.ts";
 import type { LabProcess } from "../lab/process.ts";
@@ -18,7 +18,6 @@ setDefaultTimeout(90_000);
 
 const DEADLINE_MS = 20_000;
 const CONNECTIONS = 5;
-const VIRTUAL = [INSIDE, OUTSIDE].flatMap((side) => [side.virtualIpv4, side.virtualIpv6]);
 const TICKING = "SYSTEM:while sleep 0.1; do echo tick; done";
 
 async function start(firewall: Firewall, mode: string, apply: string): Promise<Daemon> {
@@ -28,7 +27,7 @@ async function start(firewall: Firewall, mode: string, apply: string): Promise<D
     ...{ interface: SYNC.interface, local: syncAddress, peer: peerSyncAddress },
     sync: { apply },
     gate: { mode },
-    keepalived: { virtual_addresses: VIRTUAL, takeover_by_address: false },
+    keepalived: { virtual_addresses: VIRTUAL_ADDRESSES, takeover_by_address: false },
   });
   await namespace.run(["iptables", "-D", "INPUT", "-m", "conntrack", "--ctstate", "INVALID", "-j", "INVALID"]);
   const daemon = await startDaemon(namespace, config);

@@ -3,7 +3,7 @@ import { expect, setDefaultTimeout, test } from "bun:test";
 import { constants, openSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { CTSYNC, type Daemon, startDaemon, writeConfig } from "../lab/ctsync.ts";
-import { type Firewall, INSIDE, OUTSIDE, SYNC } from "../lab/firewall.ts";
+import { type Firewall, OUTSIDE, SYNC, VIRTUAL_ADDRESSES } from "../lab/firewall.ts";
 import { Lab } from "../lab/lab.ts";
 import { buildTwoFirewalls } from "../lab/two-firewalls.ts";
 import { until } from "../lab/until.ts";
@@ -11,7 +11,6 @@ import { until } from "../lab/until.ts";
 setDefaultTimeout(60_000);
 
 const DEADLINE_MS = 15_000;
-const VIRTUAL = [INSIDE, OUTSIDE].flatMap((side) => [side.virtualIpv4, side.virtualIpv6]);
 const fifoOf = (lab: Lab): string => join(lab.directory, "keepalived.fifo");
 
 async function start(
@@ -68,7 +67,11 @@ test("an instance of whom no word is: told by its name, and by those that are; t
   await using lab = await Lab.create();
   const { fw1 } = await buildTwoFirewalls(lab);
   const notifyFifo = fifoOf(lab);
-  const daemon = await start(fw1, { notify_fifo: notifyFifo, instance: "FIREWAL", virtual_addresses: VIRTUAL });
+  const daemon = await start(fw1, {
+    notify_fifo: notifyFifo,
+    instance: "FIREWAL",
+    virtual_addresses: VIRTUAL_ADDRESSES,
+  });
   await fw1.startKeepalived({ notifyFifo });
   const warning =
     /warning: keepalived's fifo speaks of .*group "FIREWALL".*, and not of "FIREWAL" \(keepalived\.instance\)/;
@@ -81,7 +84,7 @@ test("fifo and notify command together: each transition is one", async () => {
   await using lab = await Lab.create();
   const { fw1 } = await buildTwoFirewalls(lab);
   const notifyFifo = fifoOf(lab);
-  const daemon = await start(fw1, { notify_fifo: notifyFifo, virtual_addresses: VIRTUAL });
+  const daemon = await start(fw1, { notify_fifo: notifyFifo, virtual_addresses: VIRTUAL_ADDRESSES });
   const script = await lab.write("notify.sh", `${CTSYNC} notify --config ${daemon.config} "$@"\n`);
   const keepalived = await fw1.startKeepalived({ notifyFifo, notify: `/bin/sh ${script}`, notifyPer: "instance" });
   await becomes(daemon, "master");
@@ -96,7 +99,7 @@ test("fifo and notify command together: each transition is one", async () => {
 test("a keepalived that tells nobody: the addresses make the takeover, their loss the step-down", async () => {
   await using lab = await Lab.create();
   const { fw1 } = await buildTwoFirewalls(lab);
-  const daemon = await start(fw1, { virtual_addresses: VIRTUAL });
+  const daemon = await start(fw1, { virtual_addresses: VIRTUAL_ADDRESSES });
   const keepalived = await fw1.startKeepalived();
   await becomes(daemon, "master");
   expect(daemon.process.output).toContain("master: the virtual addresses are here");
@@ -131,7 +134,7 @@ test("a daemon that starts where the addresses are is primary, and commits nothi
 test("master without the addresses is obeyed, and doubted aloud", async () => {
   await using lab = await Lab.create();
   const { fw1 } = await buildTwoFirewalls(lab);
-  const daemon = await start(fw1, { virtual_addresses: VIRTUAL });
+  const daemon = await start(fw1, { virtual_addresses: VIRTUAL_ADDRESSES });
   await daemon.succeed("notify", "master");
   await daemon.process.waitForLine(/warning: the role is master, but none of the virtual addresses/, DEADLINE_MS);
   expect((await daemon.command("status")).stdout).toContain("DOUBTFUL: the role is master");

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { conntrackTable } from "../lab/conntrack.ts";
 import { CTSYNC, type Daemon, startDaemon, writeConfig } from "../lab/ctsync.ts";
 import { succeed } from "../lab/execute.ts";
-import { type Firewall, INSIDE, OUTSIDE, SYNC } from "../lab/firewall.ts";
+import { type Firewall, SYNC, VIRTUAL_ADDRESSES } from "../lab/firewall.ts";
 import { Lab } from "../lab/lab.ts";
 import { openLines, startAnswering } from "../lab/line-session.ts";
 import { A, B, buildTwoFirewalls } from "../lab/two-firewalls.ts";
@@ -17,7 +17,6 @@ import { until } from "../lab/until.ts";
 setDefaultTimeout(90_000);
 
 const DEADLINE_MS = 20_000;
-const VIRTUAL = [INSIDE, OUTSIDE].flatMap((side) => [side.virtualIpv4, side.virtualIpv6]);
 
 async function start(firewall: Firewall, keyFile: string): Promise<Daemon> {
   const { namespace, syncAddress, peerSyncAddress } = firewall;
@@ -26,7 +25,7 @@ async function start(firewall: Firewall, keyFile: string): Promise<Daemon> {
   const config = await writeConfig(lab, name, {
     ...{ interface: SYNC.interface, local: syncAddress, peer: peerSyncAddress },
     link: { key_file: keyFile },
-    keepalived: { notify_fifo: notifyFifo, instance: "FIREWALL", virtual_addresses: VIRTUAL },
+    keepalived: { notify_fifo: notifyFifo, instance: "FIREWALL", virtual_addresses: VIRTUAL_ADDRESSES },
   });
   const daemon = await startDaemon(namespace, config);
   // The first one, which announces its addresses again while the second one has them too, would have the connections back.

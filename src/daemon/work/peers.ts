@@ -12,7 +12,7 @@ const ANSWER_MS = 3_500;
 const WAIT = { peerWaitMs: 2 } as const;
 
 /** A living peer is heard once a second; one whose machine is busy a little later. */
-const HEARTBEAT_MS = 1_500;
+const HEARD_WITHIN_MS = 1_500;
 
 /** `isGone`: who is not waited for, though it may count as connected still. It is sent everything all the same. */
 export function* bulk(node: Pick<Node, "links" | "replica">, isGone = nobodyIsGone): Job<BulkReport> {
@@ -53,7 +53,7 @@ const nobodyIsGone: (peer: number, nowMs: number) => boolean = () => false;
 /** Peers that a takeover need not wait for: their link is down now, or they have not been heard when they should have been. */
 export function goneFrom({ links, replica }: Pick<Node, "links" | "replica">): typeof nobodyIsGone {
   const isDown = links.map((link) => !link.report().up); // Asked once: a link that goes down later is not heard either.
-  return (peer, nowMs) => isDown[peer] || nowMs - replica.sessions[peer].heardMs > HEARTBEAT_MS;
+  return (peer, nowMs) => isDown[peer] || nowMs - replica.sessions[peer].heardMs > HEARD_WITHIN_MS;
 }
 
 /** Waits for each session's work; which sessions came to its end before they fell silent. */
