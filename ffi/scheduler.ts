@@ -15,6 +15,7 @@ const c = load("libc.so.6", "libc6", {
   getrusage: { args: ["i32", "buffer"], returns: "i32" },
 });
 
+const SCHED_OTHER = 0;
 const SCHED_RR = 2;
 /** Threads that this one starts are ordinary ones. */
 const SCHED_RESET_ON_FORK = 0x4000_0000;
@@ -25,9 +26,19 @@ const THIS_THREAD = 0;
  * a limit of RLIMIT_RTPRIO that is as high; -ESRCH when there is no such thread. `priority` is 1 to 99.
  */
 export function scheduleRealtime(priority: number, thread = THIS_THREAD): number {
+  return schedule(SCHED_RR, priority, thread);
+}
+
+/** The calling thread is an ordinary one again, and may go back as long as it could before: 0 or -errno. */
+export function scheduleOrdinary(): number {
+  return schedule(SCHED_OTHER, 0, THIS_THREAD);
+}
+
+/** Only who has CAP_SYS_NICE may take the flag back, so it stays. */
+function schedule(policy: number, priority: number, thread: number): number {
   const parameter = pinned(4);
   new DataView(parameter.buffer).setInt32(0, priority, true);
-  return negative(c.sched_setscheduler(thread, SCHED_RR | SCHED_RESET_ON_FORK, parameter));
+  return negative(c.sched_setscheduler(thread, policy | SCHED_RESET_ON_FORK, parameter));
 }
 
 const RUSAGE_THREAD = 1;

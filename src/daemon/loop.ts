@@ -10,13 +10,14 @@ import { RECEIVE_DATAGRAMS } from "../channel/udp.ts";
 import { Flow } from "../flow/flow.ts";
 import type { AddressWatch } from "../kernel/addresses.ts";
 import { BATCH_EVENTS, EVENT_NEW, EVENT_NONE, type EventKind } from "../kernel/events.ts";
-import { Breath } from "./breath.ts";
 import { monotonicMs } from "./clock.ts";
 import { Gather } from "./gather.ts";
 import type { Link } from "./link.ts";
+import { LongWork } from "./long-work.ts";
 import type { Node } from "./node.ts";
 import type { Part } from "./pauses.ts";
 import { Portion } from "./portion.ts";
+import type { RealtimePriority } from "./realtime-priority.ts";
 import type { Roles } from "./roles.ts";
 import type { Systemd } from "./systemd.ts";
 import { answerPreparations } from "./work/handover.ts";
@@ -50,6 +51,7 @@ export interface LoopParts {
   readonly addresses: AddressWatch;
   readonly systemd: Systemd;
   readonly roles: Roles;
+  readonly priority: RealtimePriority;
   /** Own addresses or links changed. */
   readonly addressesChanged: () => void;
   /** The kernel dropped events. */
@@ -65,11 +67,9 @@ export class Loop {
   readonly #parts: LoopParts;
   readonly #everything = new Epoll();
   readonly #allButEvents = new Epoll();
-  /** Nobody is watched here: waiting on it is sleeping. */
-  readonly #nothing = new Epoll();
   readonly #gather: Gather;
   readonly #masters: TranslatedMasters;
-  readonly #breath = new Breath();
+  readonly #longWork = new LongWork();
   readonly #flow = new Flow();
   readonly #eventPortion = new Portion(EVENTS_LEAST, BATCH_EVENTS);
   readonly #datagramPortion = new Portion(DATAGRAMS_LEAST, RECEIVE_DATAGRAMS);
@@ -115,24 +115,23 @@ export class Loop {
       const serve = bun || working || this.#parts.clients();
       if (serve) await new Promise<void>((resolve) => setImmediate(resolve));
       const nowMs = monotonicMs();
-      this.#breath.worked(nowMs - wokeMs);
+      this.#longWork.worked(nowMs - wokeMs);
+      this.#parts.priority.give(!this.#longWork.goesOn);
       if (serve) this.#servedBunMs = nowMs;
       if (!started) continue;
       pauses.did("bun", nowMs);
       pauses.ended(nowMs);
     }
-    for (const set of [this.#everything, this.#allButEvents, this.#nothing]) set.close();
+    for (const set of [this.#everything, this.#allButEvents]) set.close();
   }
 
   /** Sleeps until there is something to do. True when Bun has. */
   #wait(): boolean {
     const set = this.#gather.busy ? this.#allButEvents : this.#everything;
     const startMs = monotonicMs();
-    const breathMs = this.#node.state.realtime ? this.#breath.dueMs : 0;
-    if (breathMs > 0) this.#nothing.wait(breathMs);
-    const ready = set.wait(breathMs > 0 ? 0 : this.#waitMs());
+    const ready = set.wait(this.#waitMs());
     const wokeMs = monotonicMs();
-    this.#breath.slept(wokeMs - startMs);
+    this.#longWork.slept(wokeMs - startMs);
     let bun = wokeMs - this.#servedBunMs >= BLIND_MS;
     for (let i = 0; i < ready; i++) {
       const tag = set.tag(i);

@@ -55,8 +55,6 @@ export interface Node {
 }
 
 export interface NodeState {
-  /** The loop's thread has real-time priority. */
-  realtime: boolean;
   role: Role;
   /** How often keepalived spoke. Its newer word may pass an older one that waits for the peer. */
   words: number;

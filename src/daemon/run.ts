@@ -4,8 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { hasNetAdmin } from "../../ffi/capability.ts";
-import { errnoName } from "../../ffi/errno.ts";
-import { scheduleRealtime, ThreadUsage } from "../../ffi/scheduler.ts";
+import { ThreadUsage } from "../../ffi/scheduler.ts";
 import { readLinkKeys } from "../config/key-file.ts";
 import { EXPECTATIONS_MAX } from "../config/limits.ts";
 import type { LinkKeys } from "../config/link-key.ts";
@@ -42,6 +41,7 @@ import { Loop } from "./loop.ts";
 import { NewWindows } from "./new-windows.ts";
 import type { Node } from "./node.ts";
 import { Pauses } from "./pauses.ts";
+import { RealtimePriority } from "./realtime-priority.ts";
 import { rehearse } from "./rehearsal.ts";
 import { Roles } from "./roles.ts";
 import { Systemd } from "./systemd.ts";
@@ -103,18 +103,6 @@ function linkKeys(config: Config): Result<(LinkKeys | undefined)[]> {
   return succeed(all);
 }
 
-/** The loop's thread alone: threads that compile and collect garbage would take their time slices from it. */
-function setPriority(priority: number, log: Log): boolean {
-  if (priority === 0) return false;
-  const answer = scheduleRealtime(priority);
-  if (answer >= 0) return true;
-  log.info(
-    `runs as an ordinary process, not with real-time priority ${priority} (${errnoName(answer)}): ` +
-      `give the unit LimitRTPRIO=${priority}, or set daemon.realtime_priority to 0`,
-  );
-  return false;
-}
-
 async function serve(node: Node, addresses: AddressWatch): Promise<number> {
   const { config, log, state } = node;
   const systemd = new Systemd(process.env);
@@ -138,7 +126,9 @@ async function serve(node: Node, addresses: AddressWatch): Promise<number> {
   node.flight.note("start", VERSION, { a: process.pid });
   log.info(`ctsync ${VERSION} starts: process ${process.pid}, control socket ${config.control.socket}`);
   const ownFlows = new OwnFlows(node);
+  const priority = new RealtimePriority(config.daemon.realtimePriority, log);
   const loop = new Loop({
+    priority,
     node,
     addresses,
     systemd,
@@ -148,7 +138,7 @@ async function serve(node: Node, addresses: AddressWatch): Promise<number> {
     readingWanted: () => readWanted(node),
     clients: () => control.busy,
   });
-  readKernel(node, systemd);
+  readKernel(node, systemd, priority);
   roles.begin(updateOwnAddresses(node), monotonicMs()); // Before the first flow.
   await loop.run();
   systemd.stopping();
@@ -224,7 +214,6 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
     },
     startedMs: monotonicMs(),
     state: {
-      realtime: false,
       role: "unknown",
       words: 0,
       started: false,
@@ -316,7 +305,7 @@ function updateOwnAddresses(node: Node, ownFlows?: OwnFlows): readonly OwnAddres
 }
 
 /** The first reading of the kernel's table; then systemd hears that we are ready, and the peer is asked for all it has. */
-function readKernel(node: Node, systemd: Systemd): void {
+function readKernel(node: Node, systemd: Systemd, priority: RealtimePriority): void {
   for (const session of node.replica.sessions) session.request();
   node.apply?.begin(monotonicMs());
   void node.jobs.add(resync(node)).then((result) => {
@@ -327,7 +316,7 @@ function readKernel(node: Node, systemd: Systemd): void {
       return;
     }
     node.state.started = true;
-    node.state.realtime = setPriority(node.config.daemon.realtimePriority, node.log);
+    priority.start();
     node.log.info(
       `read ${result.value.read} flows from the kernel, ${node.replica.internal.count} of them to replicate`,
     );
