@@ -36,7 +36,8 @@ export async function* cycle(stand: Stand): AsyncGenerator<Observation, void> {
   const complete = (primary: Machine, talk: number): Promise<number> =>
     primary.whileOpening(() => traffic.open(wantedBeside(talk, options.subject.cannot)));
   const observed = async (event: Omit<Event, "youngFrom">, youngFrom = Number.POSITIVE_INFINITY) => {
-    await stand.synchronised(event.taker);
+    const waitsByItself = options.subject.isAsked && event.scenario === "failback";
+    if (!waitsByItself) await stand.synchronised(event.taker);
     return await observe(stand, { ...event, youngFrom });
   };
 
@@ -50,9 +51,8 @@ export async function* cycle(stand: Stand): AsyncGenerator<Observation, void> {
   const boots = () => fw1.boot();
   yield await observed({ scenario: "death", giver: fw1, taker: fw2, trigger: dies, meanwhile: boots });
 
-  await fw1.startDaemon();
   const grown = Math.ceil(options.connections * GROWTH);
-  const youngFrom = await complete(fw2, grown);
+  const [youngFrom] = await Promise.all([complete(fw2, grown), fw1.startDaemon()]);
   const starts = () => fw1.startKeepalived();
   yield await observed({ scenario: "failback", giver: fw2, taker: fw1, trigger: starts }, youngFrom);
 

@@ -20,8 +20,9 @@ the server waits for (PASV) or that it opens (PORT), which pass for what the hel
 pings may pass while they are opened only. The other flows stand in FW1's kernel and are replicated.
 
 A run is a cycle of four events, each with all connections alive before: FW1 loses power, while two connections a millisecond
-are opened; it returns with an empty kernel, gets what FW2 has, 50 connections more and those that died are opened through
-FW2 (the young ones), and only then FW1's keepalived starts and preempts; FW2 is rebooted and gets everything, unless its kernel is to hold it all the time, then
+are opened; it returns with an empty kernel, and while it gets what FW2 has, 50 connections more and those that died are opened
+through FW2 (the young ones). ctsync's keepalived starts at once and asks \`ctsync ready\` every second, conntrackd's starts when all of it
+is there; then it preempts. FW2 is rebooted and gets everything, unless its kernel is to hold it all the time, then
 FW1's keepalived is stopped in good order; it is started again. A cycle begins with new connections and a rebooted FW2: that a
 firewall comes back with an empty kernel, without a process and without a gate, is checked each time. Both hosts and both
 firewalls share the processors; what runs on the hosts goes before the firewalls' daemons, as if it had its own.

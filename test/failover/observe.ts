@@ -10,7 +10,8 @@ import type { Traffic } from "./traffic.ts";
 import type { ConnectionReport } from "./traffic-protocol.ts";
 import { resetsFrom, resetsTo, type Seen } from "./wire.ts";
 
-const MASTER_DEADLINE_MS = 20_000;
+/** Who returns is ready when it has everything. */
+const MASTER_DEADLINE_MS = 90_000;
 const SAMPLE_MS = 4;
 /** Within this time before an event the primary has certainly advertised. */
 const ADVERTISED_MS = 1_000;
@@ -51,6 +52,10 @@ class FlowCounts {
     await this.#running;
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
   get most(): number {
     return Math.max(...this.#samples.map(({ flows }) => flows));
   }
@@ -84,7 +89,7 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
   await traffic.watch();
   const linesBefore = scenario === "failback" || scenario === "switch-back" ? 0 : taker.keepalived.lines.length;
   const startMs = nowMs();
-  const counts = new FlowCounts(taker);
+  await using counts = new FlowCounts(taker);
   await trigger();
   await becomesMaster(taker, linesBefore);
   const script = taker.noted("MASTER", noted.count);

@@ -35,6 +35,7 @@ const NOTE_DEADLINE_MS = 120_000;
 /** What a firewall itself says (VRRP) is a flow of its kernel, and not of each subject's cache. */
 const OWN_FLOWS_MAX = 8;
 const STUCK_MS = 3_000;
+const READY_DEADLINE_MS = 10_000;
 /** A pair that is measured is at rest: the last state of a new connection has long arrived. */
 const REST_MS = 200;
 
@@ -101,7 +102,15 @@ export class Machine {
     const { lab, name } = this.firewall.namespace;
     const note = `echo "$3 $(date +%s.%N)" >> ${this.#notes}\n`;
     const script = await lab.write(`notify-${name}.sh`, notifyScript(this.subject, this.node) + note);
-    this.#keepalived = await this.firewall.startKeepalived({ notify: `/bin/sh ${script}` });
+    const ready = this.subject.isAsked ? await lab.write(`ready-${name}.sh`, `${this.#asks}\n`) : undefined;
+    const scripts = { notify: `/bin/sh ${script}`, readyScript: ready && `/bin/sh ${ready}` };
+    this.#keepalived = await this.firewall.startKeepalived(scripts);
+  }
+
+  /** Until keepalived knows that this firewall is ready, its priority is the lowest. */
+  async hasItsPriority(): Promise<void> {
+    if (this.subject.isAsked)
+      await this.keepalived.waitForLine(/VRRP_Script\(ctsync_ready\) succeeded/, READY_DEADLINE_MS);
   }
 
   async startDaemon(): Promise<void> {
@@ -161,6 +170,10 @@ export class Machine {
     return (await this.notes(role)).lastMs;
   }
 
+  get #asks(): string {
+    return this.node.client(["ready", "--quiet"]).join(" ");
+  }
+
   get #notes(): string {
     const { lab, name } = this.firewall.namespace;
     return `${lab.directory}/notes-${name}`;
@@ -200,6 +213,7 @@ export class Stand implements AsyncDisposable {
     await fw1.startKeepalived();
     await fw1.firewall.becomesPrimary();
     await fw1.noted("MASTER", 0);
+    await fw1.hasItsPriority();
     if (options.flows > 0) await fill(fw1, options.flows);
     return new Stand(lab, options, fw1, fw2, await Traffic.start(firewalls), wire);
   }
@@ -236,18 +250,24 @@ export class Stand implements AsyncDisposable {
     const primary = backup === this.fw1 ? this.fw2 : this.fw1;
     const { program, isLive } = backup.subject;
     let most = { held: -1, atMs: performance.now() };
+    let last = "";
     const holdsAll = async (): Promise<boolean> => {
       const [there, here] = await Promise.all([primary.node.counts(), backup.node.counts()]);
       // Without an external cache, conntrackd counts none.
       const inCache = isLive && program === "conntrackd" ? Number.POSITIVE_INFINITY : here.external;
       const held = Math.min(inCache, isLive ? backup.kernelFlows : Number.POSITIVE_INFINITY);
+      last = `${JSON.stringify({ there, here })}, kernels ${primary.kernelFlows} and ${backup.kernelFlows}`;
       if (held > most.held) most = { held, atMs: performance.now() };
       const isStuck = program === "conntrackd" && performance.now() - most.atMs > STUCK_MS;
       const isComplete = there.internal >= this.options.flows && held >= there.internal - OWN_FLOWS_MAX;
       return here.heard && (isComplete || isStuck);
     };
     await backup.joined;
-    await until(holdsAll, SYNC_DEADLINE_MS, "the backup holds what the primary has");
+    try {
+      await until(holdsAll, SYNC_DEADLINE_MS, "the backup holds what the primary has");
+    } catch (error) {
+      throw new Error(`${error instanceof Error ? error.message : error}: ${last}`);
+    }
     await Bun.sleep(REST_MS);
   }
 

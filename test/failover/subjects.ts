@@ -14,6 +14,8 @@ export interface Subject {
   readonly options: NodeOptions;
   /** As backup it puts the peer's flows into its kernel at once. */
   readonly isLive: boolean;
+  /** keepalived asks it whether it is ready to be primary, so it may be started before that. */
+  readonly isAsked: boolean;
   /** What is not played, since it is known to die each time. */
   readonly cannot: readonly Other[];
 }
@@ -34,6 +36,7 @@ export const SUBJECTS: readonly Subject[] = [
     program: "ctsync",
     options: { sync: { apply: "live" }, keepalived: KEEPALIVED },
     isLive: true,
+    isAsked: true,
     cannot: NOTHING,
   },
   {
@@ -42,6 +45,7 @@ export const SUBJECTS: readonly Subject[] = [
     program: "ctsync",
     options: { sync: { apply: "commit" }, keepalived: KEEPALIVED },
     isLive: false,
+    isAsked: true,
     cannot: NOTHING,
   },
   {
@@ -50,6 +54,7 @@ export const SUBJECTS: readonly Subject[] = [
     program: "conntrackd",
     options: { expectations: true },
     isLive: false,
+    isAsked: false,
     cannot: TRANSLATED_EXPECTATIONS,
   },
   {
@@ -58,6 +63,7 @@ export const SUBJECTS: readonly Subject[] = [
     program: "conntrackd",
     options: { externalCache: false, expectations: true },
     isLive: true,
+    isAsked: false,
     cannot: TRANSLATED_EXPECTATIONS,
   },
 ];

@@ -20,7 +20,7 @@ export interface KeepalivedSettings {
   /** Command keepalived runs at each transition, with its own arguments appended; once for the group, or per instance. */
   readonly notify?: string | undefined;
   readonly notifyPer?: "group" | "instance" | undefined;
-  /** Command asked every fifth of a second whether this firewall may be primary. */
+  /** Command asked every second whether this firewall may be primary. */
   readonly readyScript?: string | undefined;
   /** What its answer changes the priority by: 60 points less while it fails, unless said otherwise. */
   readonly readyWeight?: number;
@@ -52,12 +52,12 @@ ${notify}}
 `;
 }
 
-/** Times are ten times shorter than those that ctsync's help advises, and counts alike. */
+/** As ctsync's help advises. The interval is the shortest there is: Debian's keepalived knows whole seconds alone. */
 function readyScript({ readyScript, readyWeight = -60 }: KeepalivedSettings): string {
   if (readyScript === undefined) return "";
   return `vrrp_script ctsync_ready {
   script "${readyScript}"
-  interval 0.2
+  interval 1
   timeout 2
   rise 2
   fall 5
@@ -71,7 +71,7 @@ function asideScript({ asideScript }: KeepalivedSettings): string {
   if (asideScript === undefined) return "";
   return `vrrp_script ctsync_aside {
   script "${asideScript}"
-  interval 0.2
+  interval 1
   timeout 2
   rise 1
   fall 1
