@@ -90,8 +90,8 @@ export class Loop {
   constructor(parts: LoopParts) {
     this.#parts = parts;
     this.#node = parts.node;
-    const { masters, replica, jobs } = parts.node;
-    this.#masters = new TranslatedMasters(masters, replica, jobs);
+    const { masters, replica } = parts.node;
+    this.#masters = new TranslatedMasters(masters, replica);
     this.#gather = new Gather(this.#node.config.netlink.gatherMs);
     this.#everything.add(this.#node.events.fd, EVENTS);
     this.#watch(parts.addresses.fd, ADDRESSES, EPOLLIN);
@@ -162,7 +162,7 @@ export class Loop {
     dueMs = Math.min(dueMs, this.#node.watch.dueMs, this.#node.flight.dueMs);
     if (this.#follows) dueMs = Math.min(dueMs, this.#node.apply?.dueMs ?? dueMs);
     dueMs = Math.min(dueMs, jobs.dueMs, replicaMs, this.#parts.systemd.dueMs);
-    dueMs = Math.min(dueMs, this.#parts.roles.dueMs);
+    dueMs = Math.min(dueMs, this.#parts.roles.dueMs, this.#masters.dueMs);
     return Math.max(0, dueMs - nowMs);
   }
 
@@ -187,6 +187,7 @@ export class Loop {
     nowMs = this.#did("events");
     if (this.#expectationsReady) this.#expectationEvents(nowMs);
     else this.#node.state.expectationsReadMs = waitedMs;
+    this.#masters.tick(nowMs);
     nowMs = this.#did("expectations");
     if (this.#linksReady) {
       this.#linksReady = false;
@@ -262,7 +263,7 @@ export class Loop {
     if (expectationEvents === undefined) return;
     const outcome = expectationEvents.receive((began, expectation) => {
       replica.expectations.kernelEvent(began, expectation, nowMs);
-      if (began) this.#masters.began(expectation);
+      if (began) this.#masters.began(expectation, nowMs);
     });
     if (outcome === "overrun") this.#expectationsLost = true;
     if (outcome !== "drained") {

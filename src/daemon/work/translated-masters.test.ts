@@ -2,11 +2,12 @@ import { expect, test } from "bun:test";
 import { makeExpectation } from "../../../test/make-expectation.ts";
 import { FlowHash } from "../../cache/hash.ts";
 import { RecentEvents } from "../../cache/recent-events.ts";
-import { flowOfTuple } from "../../flow/expectation.ts";
+import { type Expectation, flowOfTuple } from "../../flow/expectation.ts";
 import { Flow } from "../../flow/flow.ts";
 import { TranslatedMasters } from "./translated-masters.ts";
 
-test("the master of a translated expectation is read anew, and what a dump that is under way has of it is doubtful then", async () => {
+/** Masters of the kernel's, of which it has what is asked for. */
+function start() {
   const recentEvents = new RecentEvents(new FlowHash(1, 2));
   const taken: Flow[] = [];
   const asked: Flow[] = [];
@@ -23,25 +24,52 @@ test("the master of a translated expectation is read anew, and what a dump that 
     taken.push(flow);
     return "updated" as const;
   };
-  const jobs = {
-    addIdle: async (job: Generator): Promise<never> => {
-      while (!job.next().done);
-      return undefined as never;
-    },
-  };
-  const masters = new TranslatedMasters(lookup, { kernelEntry, recentEvents }, jobs);
-  const dump = recentEvents.read();
+  return { recentEvents, taken, masters: new TranslatedMasters(lookup, { kernelEntry, recentEvents }) };
+}
 
-  masters.began(makeExpectation(2_000));
-  expect(taken).toEqual([]);
+const translated = (number: number) =>
+  makeExpectation(number, { nat: { tuple: makeExpectation(number).expected, direction: "orig" } });
 
-  const { expected } = makeExpectation(2_001);
-  const translated = makeExpectation(2_001, { nat: { tuple: expected, direction: "orig" } });
+function masterOf(expectation: Expectation): Flow {
   const master = new Flow();
-  flowOfTuple(translated.master, master);
+  flowOfTuple(expectation.master, master);
+  return master;
+}
+
+test("the master of a translated expectation is read anew, and what a dump that is under way has of it is doubtful then", () => {
+  const { recentEvents, taken, masters } = start();
+  const dump = recentEvents.read();
+  masters.began(makeExpectation(2_000), 0);
+  expect(masters.dueMs).toBe(Number.POSITIVE_INFINITY);
+
+  const master = masterOf(translated(2_001));
   expect(dump.isDoubtful(master.words)).toBeFalse();
-  masters.began(translated);
+  masters.began(translated(2_001), 10);
+  masters.tick(11);
+  expect(taken).toEqual([]);
+  expect(masters.dueMs).toBe(12);
+  masters.tick(12);
   expect(taken.map(({ words }) => words)).toEqual([master.words]);
   expect(dump.isDoubtful(master.words)).toBeTrue();
+  expect(masters.dueMs).toBe(Number.POSITIVE_INFINITY);
   dump.close();
+});
+
+test("of many that are due some are read in a turn, and the others at once in the next ones", () => {
+  const { taken, masters } = start();
+  const wanted = Array.from({ length: 100 }, (_, i) => translated(i + 1));
+  for (const one of wanted) masters.began(one, 0);
+  masters.tick(2);
+  expect(taken.length).toBeWithin(1, 100);
+  expect(masters.dueMs).toBe(2);
+  while (masters.dueMs < Number.POSITIVE_INFINITY) masters.tick(2);
+  expect(taken.map(({ words }) => words)).toEqual(wanted.map((one) => masterOf(one).words));
+});
+
+test("when too many wait, one that begins is read without waiting", () => {
+  const { taken, masters } = start();
+  for (let i = 1; i <= 1_024; i++) masters.began(translated(i), 0);
+  expect(taken).toEqual([]);
+  masters.began(translated(1_025), 0);
+  expect(taken.map(({ words }) => words)).toEqual([masterOf(translated(1_025)).words]);
 });

@@ -7,52 +7,59 @@ import { type Expectation, flowOfTuple } from "../../flow/expectation.ts";
 import { Flow } from "../../flow/flow.ts";
 import type { KernelLookup } from "../../kernel/lookup.ts";
 import type { Replica } from "../../replica.ts";
-import { succeed } from "../../result.ts";
-import { monotonicMs } from "../clock.ts";
-import type { Job, Jobs } from "../jobs.ts";
 
 /** The event comes from within the helper, just before it rewrites the packet. */
 const SETTLE_MS = 2;
 /** More than these are read without waiting. */
 const WAITING_MAX = 1_024;
+/** Of one turn: each takes some microseconds. */
+const READ_MAX = 64;
 
 type Lookup = Pick<KernelLookup, "add" | "ask" | "found">;
 type Entries = Pick<Replica, "kernelEntry" | "recentEvents">;
 
+interface Waiting {
+  readonly expectation: Expectation;
+  readonly dueMs: number;
+}
+
 export class TranslatedMasters {
   readonly #lookup: Lookup;
   readonly #replica: Entries;
-  readonly #jobs: Pick<Jobs, "addIdle">;
   readonly #flow = new Flow();
-  #waiting: Expectation[] = [];
+  #waiting: Waiting[] = [];
 
-  constructor(lookup: Lookup, replica: Entries, jobs: Pick<Jobs, "addIdle">) {
+  constructor(lookup: Lookup, replica: Entries) {
     this.#lookup = lookup;
     this.#replica = replica;
-    this.#jobs = jobs;
+  }
+
+  /** When the next is to be read. */
+  get dueMs(): number {
+    return this.#waiting[0]?.dueMs ?? Number.POSITIVE_INFINITY;
   }
 
   /** An expectation began. */
-  began(expectation: Expectation): void {
+  began(expectation: Expectation, nowMs: number): void {
     if (expectation.nat === undefined) return;
-    if (this.#waiting.length === WAITING_MAX) this.#read(expectation);
-    else if (this.#waiting.push(expectation) === 1) void this.#jobs.addIdle(this.#readAll());
+    if (this.#waiting.length === WAITING_MAX) this.#read(expectation, nowMs);
+    else this.#waiting.push({ expectation, dueMs: nowMs + SETTLE_MS });
   }
 
-  *#readAll(): Job<void> {
-    yield SETTLE_MS;
-    const due = this.#waiting;
-    this.#waiting = [];
-    for (const expectation of due) this.#read(expectation);
-    return succeed(undefined);
+  /** Reads those that are due. It is part of the turn, and no job: a reread of a large table would keep it waiting for seconds. */
+  tick(nowMs: number): void {
+    if (nowMs < this.dueMs) return;
+    const due = this.#waiting.filter(({ dueMs }) => dueMs <= nowMs).slice(0, READ_MAX);
+    this.#waiting = this.#waiting.slice(due.length);
+    for (const { expectation } of due) this.#read(expectation, nowMs);
   }
 
-  #read(expectation: Expectation): void {
+  #read(expectation: Expectation, nowMs: number): void {
     flowOfTuple(expectation.master, this.#flow);
     this.#lookup.add(this.#flow);
     const entry = this.#lookup.ask() < 0 ? undefined : this.#lookup.found(0);
     if (entry === undefined) return;
     this.#replica.recentEvents.note(entry.words); // What a dump that is being read shows of it may be older, as after an event.
-    this.#replica.kernelEntry(entry, monotonicMs());
+    this.#replica.kernelEntry(entry, nowMs);
   }
 }
