@@ -169,14 +169,14 @@ describe("a flow in both kernels", () => {
     for (let i = 0; i < 3; i++) talk(a, b, 1_000);
     expect(a.replica.ownership.wantsTakingOn).toBe(true);
     a.replica.ownership.tookOn();
-    expect([a.replica.ownership.reign, b.replica.ownership.reign]).toEqual([2, 1]);
+    expect([a.replica.ownership.reigning.number, b.replica.ownership.reigning.number]).toEqual([2, 1]);
     expect([a.replica.ownership.wantsReading, a.replica.ownership.wantsClaims]).toEqual([true, true]);
     a.replica.kernelEntry(marked(1), a.nowMs, true);
     for (let i = 0; i < 3; i++) talk(a, b, 1_000);
     expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([true, false, false, true]);
-    const { reign } = a.replica.ownership;
+    const { number } = a.replica.ownership.reigning;
     for (let i = 0; i < 3; i++) talk(a, b, 1_000);
-    expect(a.replica.ownership.reign).toBe(reign);
+    expect(a.replica.ownership.reigning.number).toBe(number);
   });
 
   /** B took over while A did not hear of it, and its daemon was started anew; A, of higher epoch, learns from keepalived that it is backup. */
@@ -193,11 +193,11 @@ describe("a flow in both kernels", () => {
     expect([owns(a, 1), owns(b, 1)]).toEqual([true, false]);
     a.replica.role = "backup";
     talk(a, b, 10);
-    expect([b.replica.ownership.wantsClaims, b.replica.ownership.reign]).toEqual([true, 1]);
+    expect([b.replica.ownership.wantsClaims, b.replica.ownership.reigning.number]).toEqual([true, 1]);
     b.replica.kernelEntry(numbered(1), b.nowMs, true);
     for (let i = 0; i < 3; i++) talk(a, b, 1_000);
     expect([owns(a, 1), owns(b, 1), knows(a, 1), knows(b, 1)]).toEqual([false, true, true, false]);
-    expect([b.replica.ownership.reign, a.replica.ownership.reign]).toEqual([1, 0]);
+    expect([b.replica.ownership.reigning.number, a.replica.ownership.reigning.number]).toEqual([1, 0]);
   });
 
   test("stays with the peer where the peer is primary, or has not said what it is", () => {

@@ -1,10 +1,7 @@
 /**
  * Who announces a flow that two ctsync nodes have: the one with the higher claim (decisions of src/sync; `sync/claim.ts` says
- * what a claim is).
- *
- * The clock is a number of reigns and of steps in this one. It is ahead of every claim that was heard, and never behind a clock that
- * was; a takeover begins a reign after all that were heard of. A claim goes with each announcement, and stays as it is, or becomes
- * higher, for as long as the node announces the flow. Two that are equal belong to two lives, of which the higher epoch counts.
+ * what a claim is). The clock is ahead of every claim that was heard, and never behind a clock that was. A claim goes with each
+ * announcement, and stays as it is, or becomes higher, for as long as the node announces the flow.
  * Whoever hears a higher claim than its own withdraws its own, as if the flow had ended; whoever hears a lower one says its own once more.
  * What the external cache holds and we do not announce is not ours by a dump: it is why a flow that was committed stands there.
  * When two were primary, the one that stays takes on what moved at the other one and has not ended here.
@@ -16,8 +13,9 @@ import { Flow, HAS, HAS_NAT } from "./flow/flow.ts";
 import { overlay } from "./flow/merge.ts";
 import type { Replica } from "./replica.ts";
 import { Standing } from "./replica-standing.ts";
-import { FIRST, hasMoved, isAhead, REIGN, reignOf, UNSAID, WEAK } from "./sync/claim.ts";
+import { FIRST, FOUND, hasMoved, isAhead, isFound, reignOf, UNSAID, WEAK } from "./sync/claim.ts";
 import { acknowledgedTo, Contact } from "./sync/contact.ts";
+import { type KeptReign, Reign } from "./sync/reign.ts";
 import type { NodeRole, Session } from "./sync/session.ts";
 import { CLAIM_MAX } from "./wire/claim.ts";
 
@@ -31,6 +29,8 @@ export class Ownership {
   wantsClaims = false;
   /** A peer was primary beside this node, and is no more: what it let in is to be taken on; whoever does so clears it. */
   wantsTakingOn = false;
+  /** The last reign that this node began. */
+  readonly reigning = new Reign();
   readonly #seenFlows: SeenFlows;
   readonly #replica: Replica;
   readonly #sessions: readonly Session[];
@@ -41,11 +41,8 @@ export class Ownership {
   readonly #standing: Standing;
   readonly #scratch = new Flow();
   #clock = FIRST;
-  #reign = 0;
   /** A peer took a flow from us that we had found in our kernel when our role was not said. */
   #isBeaten = false;
-  /** What stands in our kernel when the reign begins is claimed so; what moves, higher. */
-  #base = UNSAID;
   readonly #contact = new Contact();
   /** Some of what the peer announces was not taken on, as our kernel has, or had, something newer. */
   #keeps = false;
@@ -67,23 +64,17 @@ export class Ownership {
 
   /** keepalived's word: as primary, what this node claims from now on goes before whatever was heard. */
   changes(before: NodeRole, role: NodeRole): void {
-    if (role === "master" && before !== "master") this.#takesOver();
+    if (role === "master" && before !== "master") this.#advance(this.reigning.begin(this.#clock));
     if (this.#replica.live !== undefined) this.kernelWritten(); // The kernel begins or ceases to follow the peer.
   }
 
-  #takesOver(): void {
-    this.#reign = reignOf(this.#clock) + 1;
-    this.#base = Math.min(this.#reign * REIGN, CLAIM_MAX - 1);
-    this.#advance(this.#base + 1);
+  /** Our daemon has just been started anew, and the one before it was primary: its reign goes on. */
+  resume(kept: KeptReign): void {
+    this.#advance(this.reigning.resume(kept));
   }
 
   get clock(): number {
     return this.#clock;
-  }
-
-  /** The last reign that this node began; 0: none. */
-  get reign(): number {
-    return this.#reign;
   }
 
   /**
@@ -111,13 +102,13 @@ export class Ownership {
   tookOn(): void {
     const reign = this.#keeps ? CLAIM_MAX : Math.max(...this.#over);
     this.#keeps = false;
-    const isNews = reign > 0 && reign >= this.#reign;
+    const isNews = reign > 0 && reign >= this.reigning.number;
     if (isNews && MAY_REIGN.has(this.#replica.role)) this.#beginsAnew();
   }
 
   #beginsAnew(): void {
     this.#isBeaten = false;
-    this.#takesOver();
+    this.#advance(this.reigning.begin(this.#clock));
     this.wantsReading = true;
     this.wantsClaims = true;
   }
@@ -207,15 +198,21 @@ export class Ownership {
     this.#advance(claim + 1);
     const { internal } = this.#replica;
     const slot = this.#reigns && internal.count > 0 ? internal.find(flow) : -1;
-    if (slot < 0 || internal.lifeOf(slot) === DEAD || this.#ours[slot] <= this.#base || claim <= this.#ours[slot])
+    if (
+      slot < 0 ||
+      internal.lifeOf(slot) === DEAD ||
+      this.#ours[slot] <= this.reigning.base ||
+      claim <= this.#ours[slot]
+    )
       return;
-    this.#ours[slot] = this.#base;
+    this.#ours[slot] = this.reigning.base;
     for (const session of this.#sessions) session.changed(slot);
   }
 
   /** What the peer announced lies in `slot` of the external cache now. */
   stored(slot: number, claim: number): void {
-    this.#theirs[slot] = claim;
+    // Found by a daemon that goes on with a reign: what the one before it claimed says whether it had moved there.
+    if (!isFound(claim) || reignOf(this.#theirs[slot]) < reignOf(claim)) this.#theirs[slot] = claim;
     if (this.#yields) this.#standing.put(slot);
     this.#yields = false;
   }
@@ -226,8 +223,8 @@ export class Ownership {
 
   /** The least claim on what stands in our kernel. */
   get #least(): number {
-    if (this.#reigns) return this.#base;
-    return this.#replica.role === "unknown" ? UNSAID : WEAK;
+    if (!MAY_REIGN.has(this.#replica.role)) return WEAK;
+    return this.#reigns || this.reigning.isResumed ? this.reigning.stands : UNSAID;
   }
 
   /**
@@ -272,6 +269,7 @@ export class Ownership {
   }
 
   kernelRead(reading: number): void {
+    this.reigning.kernelRead();
     if (!this.#follows) this.#standing.wasRead(reading);
   }
 
@@ -298,7 +296,13 @@ export class Ownership {
     if (!isNews || isWhole) return;
     // An update says only what changed. Until the kernel has been read, the rest is what the peer told, unless we put it there.
     counters.cache.halfKnown++;
-    if (known >= 0) this.#complete(slot, known, event, nowMs);
+    if (known >= 0) {
+      const whole = this.#scratch;
+      external.read(known, whole, nowMs);
+      overlay(whole.words, event.words);
+      whole.words[HAS] &= ~HAS_NAT;
+      this.#replica.internal.rewrite(slot, whole);
+    }
     if (known < 0 ? this.active : !this.#replica.live?.queue.isSettled(known)) this.wantsReading = true;
   }
 
@@ -313,7 +317,7 @@ export class Ownership {
 
   /** The timer of the flow in `slot` was renewed without an event. It matters where another node is primary too: it moves here. */
   renewed(slot: number): void {
-    if (!this.#reigns || this.#ours[slot] > this.#base) return;
+    if (!this.#reigns || this.#ours[slot] > this.reigning.base + FOUND) return;
     if (!this.#sessions.some(({ peerRole }) => peerRole === "master")) return;
     this.#ours[slot] = this.#clock;
     for (const session of this.#sessions) session.changed(slot);
@@ -326,9 +330,9 @@ export class Ownership {
   found(slot: number, entry: Flow, isNews: boolean, claims: boolean): void {
     const before = isNews ? 0 : this.#ours[slot];
     const known = isNews ? this.#replica.external.find(entry) : -1;
-    const base = this.#reign === 0 ? this.#clock : this.#base;
+    const base = this.reigning.number === 0 ? this.#clock : this.reigning.base;
     if (isNews && this.#hasMoved(known, entry)) this.#claim(slot, known);
-    else if (claims) this.#ours[slot] = Math.max(before, hasMoved(before) ? base + 1 : base);
+    else if (claims) this.#ours[slot] = Math.max(before, hasMoved(before) ? base + FOUND + 1 : base);
     else if (isNews) this.#ours[slot] = this.#least;
     if (claims && this.#ours[slot] !== before) for (const session of this.#sessions) session.changed(slot);
   }
@@ -345,10 +349,11 @@ export class Ownership {
   isToTakeOn(known: number, flow: Flow): boolean {
     const { internal, external } = this.#replica;
     if (!this.active || !this.#sessions[external.peerOf(known)].extended) return false;
-    if (!hasMoved(this.#theirs[known])) return false;
+    const claim = this.#theirs[known];
+    if (!hasMoved(claim) && !isFound(claim)) return false;
     const own = internal.count === 0 ? -1 : internal.find(flow);
     if (own >= 0 && internal.lifeOf(own) !== DEAD) return false;
-    if (!this.#seenFlows.has(flow.words)) return true;
+    if (!this.#seenFlows.has(flow.words) && !this.reigning.hadKnown(claim)) return true;
     this.#keeps = true;
     return false;
   }
@@ -363,17 +368,9 @@ export class Ownership {
     this.#claim(slot, known);
   }
 
-  #complete(slot: number, known: number, update: Flow, nowMs: number): void {
-    const { internal, external } = this.#replica;
-    const flow = this.#scratch;
-    external.read(known, flow, nowMs);
-    overlay(flow.words, update.words);
-    flow.words[HAS] &= ~HAS_NAT;
-    internal.rewrite(slot, flow);
-  }
-
   /** The flow in `slot` leaves the external cache: if it stands in our kernel, and nobody else announces it, it is ours. */
   #letGo(slot: number): void {
+    this.#theirs[slot] = 0;
     if (!this.#standing.stands(slot)) return;
     this.#standing.leave(slot);
     this.#standing.forget();
@@ -389,11 +386,14 @@ export class Ownership {
 
   /** One of the caches was emptied. */
   flushed(cache: "internal" | "external"): void {
-    if (cache === "external") this.#standing.clear();
-    else this.#standing.forget();
+    if (cache === "internal") this.#standing.forget();
+    else {
+      this.#standing.clear();
+      this.#theirs.fill(0);
+    }
   }
 
   #advance(clock: number): void {
-    if (clock > this.#clock) this.#clock = Math.min(clock, CLAIM_MAX);
+    if (clock > this.#clock) this.#clock = Math.min(isFound(clock) ? clock + 1 : clock, CLAIM_MAX); // What moves is not found.
   }
 }

@@ -80,7 +80,7 @@ export class PeerHost implements ExtensionHost {
   }
 
   get reign(): number {
-    return this.#replica.ownership.reign;
+    return this.#replica.ownership.reigning.number;
   }
 
   heardClock(clock: number, reign: number): void {

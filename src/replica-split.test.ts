@@ -261,7 +261,7 @@ describe("of two primaries the one that stays takes on", () => {
     meet(a, b);
     expect([replica.internal.count, replica.external.count, b.replica.internal.count]).toEqual([5, 0, 0]);
     expect(replica.ownership.wantsTakingOn).toBe(false);
-    expect(replica.ownership.reign).toBeGreaterThan(b.replica.ownership.reign);
+    expect(replica.ownership.reigning.number).toBeGreaterThan(b.replica.ownership.reigning.number);
   });
 });
 

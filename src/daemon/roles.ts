@@ -14,6 +14,7 @@ import type { Failure, Job } from "./jobs.ts";
 import type { Node } from "./node.ts";
 import { NotifyFifo } from "./notify-fifo.ts";
 import { readiness } from "./readiness.ts";
+import { ReignFile } from "./reign-file.ts";
 import { type Doubt, RoleArbiter, type Source } from "./role-arbiter.ts";
 import { SplitBrain } from "./split-brain.ts";
 import { heldOf } from "./virtual-addresses.ts";
@@ -68,10 +69,12 @@ export class Roles {
   #takesOn = false;
   #turnedMs = 0;
   #isInContact = false;
+  readonly #reign: ReignFile;
 
   constructor(node: Node) {
     const { notifyFifo, takeoverByAddress, instance } = node.config.keepalived;
     this.#node = node;
+    this.#reign = new ReignFile(node.config.control.socket, node.log);
     this.#names = new FifoNames(instance);
     this.#arbiter = new RoleArbiter({ takeByAddress: takeoverByAddress });
     if (notifyFifo !== "") this.fifo = new NotifyFifo(notifyFifo, node.log);
@@ -118,12 +121,32 @@ export class Roles {
   /** A node that does not hold them at its start is not primary, though nobody has said so yet. */
   begin(own: readonly OwnAddress[] | undefined, nowMs: number): void {
     this.addresses(own);
+    this.#resume();
     const { virtual, log, gate } = this.#node;
     if (this.#arbiter.role === "master") {
       log.info("the virtual addresses are here already: this node is primary");
       followNobody(this.#node);
     } else if (virtual.length > 0 && this.#held === 0) gate.guard(nowMs);
     this.readFifo(nowMs);
+  }
+
+  /** The daemon before this one may have been killed amid a reign. Whoever lacks the addresses is primary no more. */
+  #resume(): void {
+    const { virtual, log, replica } = this.#node;
+    if (!replica.ownership.active) return;
+    const kept = this.#reign.read();
+    if (kept !== null && (virtual.length === 0 || this.#arbiter.role === "master")) {
+      replica.ownership.resume(kept);
+      log.info(`goes on with reign ${replica.ownership.reigning.number}, which a daemon before this one began`);
+    } else this.#reign.clear();
+    this.#keepReign();
+  }
+
+  #keepReign(): void {
+    const { state, replica } = this.#node;
+    if (!replica.ownership.active) return;
+    const mayReign = state.role === "master" || state.role === "unknown";
+    this.#reign.keep(mayReign ? replica.ownership.reigning.kept : null);
   }
 
   readFifo(nowMs: number): void {
@@ -141,6 +164,7 @@ export class Roles {
   tick(nowMs: number): void {
     if (this.#split.isDouble && this.#peerRole() !== "master") this.#lookMs = 0;
     if (this.#node.replica.ownership.wantsTakingOn) this.#takeOn();
+    this.#keepReign();
     if (nowMs < this.dueMs) return;
     if (this.fifo !== undefined && nowMs >= this.fifo.dueMs) this.readFifo(nowMs);
     if (nowMs >= this.#arbiter.dueMs) this.#advance(nowMs, "the virtual addresses are gone");

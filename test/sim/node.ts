@@ -173,6 +173,15 @@ export class Node implements Keys {
     this.#isInContact = false;
   }
 
+  /** A primary's daemon is killed, and the next one goes on with its reign: roles.ts and reign-file.ts of the daemon. */
+  startAmidReign(): void {
+    const kept = this.replica?.ownership.reigning.kept ?? null;
+    this.start();
+    if (this.replica === undefined || kept === null) throw new Error(`node ${this.index} has no reign to go on with`);
+    this.replica.role = "master"; // The virtual addresses are here.
+    this.replica.ownership.resume(kept);
+  }
+
   /** keepalived says master: notify.ts of the daemon. */
   becomePrimary(done: () => void): void {
     if (this.replica !== undefined) this.replica.role = "master";

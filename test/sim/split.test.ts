@@ -11,14 +11,19 @@ const WORLDS: Fixed = {
   settings: { isExtended: true, churns: false },
 };
 
-test.each(RANGES)(
-  "seeds %d to %d: what lives is there as it was last, and nothing that ended",
-  async (from, to) => {
+const STORIES = RANGES.flatMap(([from, to]) => [
+  [from, to, ""] as const,
+  [from, to, ", though a daemon restarts"] as const,
+]);
+
+test.each(STORIES)(
+  "seeds %d to %d: what lives is there as it was last, and nothing that ended%s",
+  async (from, to, restarts) => {
     const code = await loadCode(ROOT);
     const failed: string[] = [];
     for (let seed = from; seed <= to; seed++)
       try {
-        runSeed(seed, code, WORLDS);
+        runSeed(seed, code, { ...WORLDS, splitRestarts: restarts !== "" });
       } catch (error) {
         failed.push(`seed ${seed}: ${error instanceof Error ? error.message : error}`);
       }

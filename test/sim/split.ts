@@ -71,7 +71,9 @@ class Split {
     this.#becomesPrimary(this.#nodes[1]);
     if (cut !== 0) this.#settle();
     const phases = random.between(2, 5);
+    const restart = world.splitRestarts ? random.between(1, phases) : 0;
     for (let phase = 1; phase <= phases; phase++) {
+      if (phase === restart) this.#restart();
       if (cut === 1 && phase === phases) this.#cut();
       this.#traffic(random.between(10, 60));
       if (phase < phases && !this.#isCut) this.#settle();
@@ -79,6 +81,15 @@ class Split {
     if (this.#isCut) world.runFor(NOTICED_MS);
     const [loser, survivor] = random.percent(50) ? this.#nodes : this.#nodes.toReversed();
     this.#heal(loser, survivor, cut === 2);
+  }
+
+  /** While the two hear each other: of what moved unheard before it was killed its next life knows nothing. */
+  #restart(): void {
+    if (this.#isCut) return;
+    this.#settle();
+    this.#world.random.pick(this.#nodes).startAmidReign();
+    this.#settle();
+    this.#world.runFor(STATE_MS); // Before they have told each other their clocks again, both saw what moves.
   }
 
   #becomesPrimary(node: Node): void {

@@ -28,6 +28,8 @@ export interface Fixed {
   readonly backupsHaveTraffic?: boolean;
   /** Whether two are primary at once for a while; where they can be. */
   readonly splits?: boolean;
+  /** Whether the daemon of one of the two primaries is killed, and goes on with its reign. */
+  readonly splitRestarts?: boolean;
   readonly settings?: Partial<Settings>;
 }
 
@@ -53,6 +55,7 @@ export class World {
    * takeover commits whatever the external cache holds, and nothing says whose word counts (docs/simulation.md).
    */
   readonly backupsHaveTraffic: boolean;
+  readonly splitRestarts: boolean;
   readonly #actions = new Heap<Action>();
   #order = 0;
   #packetMs = 0;
@@ -72,6 +75,7 @@ export class World {
     this.settings = { ...drawSettings(random, nodes, kind), ...fixed.settings };
     this.link = new Link(kind, nodes, random);
     this.backupsHaveTraffic = fixed.backupsHaveTraffic ?? random.percent(35);
+    this.splitRestarts = fixed.splitRestarts ?? false;
     this.nodes = Array.from(
       { length: nodes },
       (_, i) => new Node(i, code, this.settings, this.link, random, this.versions, this.clock),

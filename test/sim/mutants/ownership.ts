@@ -19,8 +19,8 @@ export const OWNERSHIP: readonly Mutant[] = [
   },
   {
     fault: "a takeover claims no more than the former primary",
-    file: "replica-ownership.ts",
-    text: "    this.#reign = reignOf(this.#clock) + 1;\n",
+    file: "sync/reign.ts",
+    text: "    this.number = reignOf(kept.known) + 1;\n",
     becomes: "",
     worlds: { nodes: 2, kind: "sealed", backupsHaveTraffic: false, settings: { isExtended: true } },
     seeds: [175],
@@ -29,7 +29,7 @@ export const OWNERSHIP: readonly Mutant[] = [
   {
     fault: "a primary that hears of a reign it did not know of lets it be",
     file: "replica-ownership.ts",
-    text: "const isNews = reign > 0 && reign >= this.#reign;",
+    text: "const isNews = reign > 0 && reign >= this.reigning.number;",
     becomes: "const isNews = reign < 0;",
     worlds: { nodes: 2, kind: "sealed", backupsHaveTraffic: false, settings: { isExtended: true } },
     seeds: [820, 173],

@@ -29,7 +29,7 @@ export const SPLIT_BRAIN: readonly Mutant[] = [
   {
     fault: "what only stood at the other primary is taken on",
     file: "sync/claim.ts",
-    text: "claim >= FIRST && claim % REIGN !== 0",
+    text: "claim >= FIRST && claim >>> 0 > FOUND",
     becomes: "claim >= FIRST",
     worlds: SPLIT,
     seeds: [4],
@@ -56,10 +56,28 @@ export const SPLIT_BRAIN: readonly Mutant[] = [
   {
     fault: "an end does not tell how late it was",
     file: "replica-ownership.ts",
-    text: "    this.#ours[slot] = this.#base;\n    for (const session of this.#sessions) session.changed(slot);\n  }\n",
+    text: "    this.#ours[slot] = this.reigning.base;\n    for (const session of this.#sessions) session.changed(slot);\n  }\n",
     becomes: "  }\n",
     worlds: SPLIT,
     seeds: [20],
+    breaks: ["healed"],
+  },
+  {
+    fault: "what a daemon found anew, of which the one before it had claimed more, counts as moved",
+    file: "replica-ownership.ts",
+    text: "if (!isFound(claim) || reignOf(this.#theirs[slot]) < reignOf(claim)) ",
+    becomes: "",
+    worlds: { ...SPLIT, splitRestarts: true },
+    seeds: [2],
+    breaks: ["healed"],
+  },
+  {
+    fault: "what comes to light after the first reading counts as found by a daemon that started anew",
+    file: "replica-ownership.ts",
+    text: "    this.reigning.kernelRead();\n",
+    becomes: "",
+    worlds: { ...SPLIT, splitRestarts: true },
+    seeds: [11],
     breaks: ["healed"],
   },
 ];
