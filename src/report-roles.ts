@@ -25,6 +25,8 @@ export interface GateReport {
   readonly state: "off" | "open" | "shut";
   /** Why there is none, though one is wanted. */
   readonly obstacle: string | null;
+  /** Why it does not see whose packets it holds, so that no flow is committed first. */
+  readonly blind: string | null;
   /** Packets it has dropped while it was shut. */
   readonly held: number;
   /** TCP to a virtual address that is INVALID is left unanswered, open or shut: a peer is there that could take the addresses. */

@@ -184,6 +184,8 @@ export interface Refusal {
 }
 
 export interface CommitReport {
+  /** Flows among all these that went before their turn, since packets of theirs waited at the gate. */
+  readonly first: number;
   /** Flows created. */
   readonly committed: number;
   /** Flows that stood in the kernel already and were updated in place. */

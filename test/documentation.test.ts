@@ -56,6 +56,7 @@ describe("docs/configuration.md", async () => {
     ["netlink.gather_ms", limits.NETLINK_GATHER_MS],
     ["recorder.size_bytes", limits.RECORDER_SIZE_BYTES],
     ["gate.watchdog_seconds", limits.GATE_WATCHDOG_SECONDS],
+    ["gate.log_group", limits.GATE_LOG_GROUP],
     ["daemon.realtime_priority", limits.REALTIME_PRIORITY],
   ])("gives the bounds of %s", (key, { min, max }) => {
     expect(written.find(([name]) => bare(name) === key)?.[2]).toBe(`${min} to ${max}`);

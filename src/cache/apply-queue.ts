@@ -192,6 +192,13 @@ export class ApplyQueue {
     return -1;
   }
 
+  /** The flow in `slot` is told the kernel out of turn; false where it does not wait. */
+  take(slot: number): boolean {
+    const waits = this.isWaiting(slot);
+    this.#unset(slot, WAITING);
+    return waits;
+  }
+
   /** The kernel has the flow as it is, until a timer of so many seconds ends. */
   applied(slot: number, timeoutSeconds: number, nowMs: number): void {
     this.#stand(slot);

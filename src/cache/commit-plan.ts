@@ -32,6 +32,13 @@ export class CommitPlan {
     this.#named = new Uint8Array(cache.flowsMax);
   }
 
+  /** The flow in `slot` is committed out of turn; false where it was named before. It is not named any more. */
+  take(slot: number): boolean {
+    if (this.#named[slot] === 1) return false;
+    this.#named[slot] = 1;
+    return true;
+  }
+
   /** The next slot, its flow unpacked into `flow`; LOOK_ON where it is to be asked again, -1 at the end. */
   next(flow: Flow, nowMs: number): number {
     for (let looked = 0; this.#pass < PASSES; looked++) {

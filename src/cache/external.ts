@@ -14,11 +14,13 @@ import type { Digest } from "./digest.ts";
 import { FlowTable } from "./flow-table.ts";
 import type { FlowHash } from "./hash.ts";
 import { remainingSeconds } from "./remaining.ts";
+import { ReplyIndex } from "./reply-index.ts";
 
 const PEERS_MAX = 8;
 
 export class ExternalCache {
   readonly #table: FlowTable;
+  readonly #hash: FlowHash;
   readonly #createdSeconds: Uint32Array;
   readonly #updatedSeconds: Uint32Array;
   /** Which peer told of the flow last, and in which round (stale-entries.ts). */
@@ -49,6 +51,7 @@ export class ExternalCache {
 
   constructor(flowsMax: number, hash: FlowHash, queue?: ApplyQueue) {
     this.#queue = queue;
+    this.#hash = hash;
     this.#table = new FlowTable(flowsMax, hash);
     this.#createdSeconds = new Uint32Array(flowsMax);
     this.#updatedSeconds = new Uint32Array(flowsMax);
@@ -102,6 +105,16 @@ export class ExternalCache {
 
   find(flow: Flow): number {
     return this.#table.find(flow.words);
+  }
+
+  /** The same by the key words alone. */
+  findTuple(tuple: Uint32Array): number {
+    return this.#table.find(tuple);
+  }
+
+  /** To find translated flows by their reply tuple; empty still. */
+  replyIndex(): ReplyIndex {
+    return new ReplyIndex(this.#table, this.#hash);
   }
 
   /** False when the cache is full and the flow is not in it. `peer`: who tells of it. */

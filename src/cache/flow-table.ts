@@ -29,6 +29,7 @@ import {
   REPLY_PORTS,
   REPLY_SRC,
 } from "../flow/flow.ts";
+import { mirroredPorts } from "../flow/reply.ts";
 import type { FlowHash } from "./hash.ts";
 import { Slab } from "./slab.ts";
 import { SlotIndex } from "./slot-index.ts";
@@ -152,6 +153,36 @@ export class FlowTable {
       const from = (rare - 1) * RARE_WORDS;
       for (let i = 0; i < RARE_WORDS; i++) words[RARE_FROM + i] = this.#rare.words[from + i];
     }
+  }
+
+  /**
+   * The reply tuple of the flow in `slot`, where a key has the original one; false where it is the mirror of that, or no flow is
+   * there.
+   */
+  replyKey(slot: number, key: Uint32Array): boolean {
+    const table = this.#slots.words;
+    const at = slot * WORDS;
+    const proto = table[at];
+    if (proto === 0) return false;
+    const ports = table[at + AT_REPLY_PORTS];
+    let isMirror = ports === mirroredPorts(proto, table[at + 3]);
+    if (familyOf(proto) === 6) {
+      const wide = this.#wide.words;
+      const orig = table[at + 1] * 16;
+      const reply = orig + 8;
+      for (let i = 0; i < 8; i++) {
+        if (wide[reply + i] !== wide[orig + ((i + 4) & 7)]) isMirror = false;
+        key[ORIG_SRC + i] = wide[reply + i];
+      }
+    } else {
+      if (table[at + 4] !== table[at + 2] || table[at + 5] !== table[at + 1]) isMirror = false;
+      key.fill(0, ORIG_SRC, ORIG_PORTS);
+      key[ORIG_SRC] = table[at + 4];
+      key[ORIG_DST] = table[at + 5];
+    }
+    key[PROTO] = proto;
+    key[ORIG_PORTS] = ports;
+    return !isMirror;
   }
 
   /** Timeout of the flow in `slot` in seconds, 0 when there is none. */

@@ -48,3 +48,5 @@ export const LINK_BUFFER_BYTES: Limit = { min: 65_536, max: SOCKET_BUFFER_MAX_BY
 
 /** How long the takeover gate stays shut at most: after a takeover has begun, and after the daemon has stopped answering. */
 export const GATE_WATCHDOG_SECONDS: Limit = { min: 1, max: 300, standard: 10 };
+/** Group of nfnetlink_log by which the daemon hears what the gate holds; 0: none. */
+export const GATE_LOG_GROUP: Limit = { min: 0, max: 65_535, standard: 3_780 };

@@ -43,7 +43,7 @@ test("three settings suffice for a pair, the rest has defaults", () => {
       },
     ],
     filter: { ignoreAddresses: [] },
-    gate: { mode: "auto", watchdogSeconds: 10, interfaces: [] },
+    gate: { mode: "auto", watchdogSeconds: 10, interfaces: [], logGroup: 3780 },
     keepalived: { notifyFifo: "", instance: "", virtualAddresses: [], takeoverByAddress: true },
     control: { socket: "/run/ctsync/ctsync.sock" },
     netlink: { bufferBytes: 16_777_216, bufferMaxBytes: 134_217_728, gatherMs: 2 },

@@ -30,6 +30,7 @@ export function renderConfig(config: Config): string {
       mode: config.gate.mode,
       watchdog_seconds: config.gate.watchdogSeconds,
       interfaces: config.gate.interfaces,
+      log_group: config.gate.logGroup,
     },
     keepalived: {
       notify_fifo: config.keepalived.notifyFifo,

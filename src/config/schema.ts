@@ -199,11 +199,13 @@ const gate = v.pipe(
     mode: v.optional(v.picklist(["off", "on", "auto"], 'expected "off", "on" or "auto"'), "auto"),
     watchdog_seconds: wholeNumber(limits.GATE_WATCHDOG_SECONDS),
     interfaces: v.optional(v.array(interfaceName, "expected a list of interface names in brackets"), []),
+    log_group: wholeNumber(limits.GATE_LOG_GROUP),
   }),
   v.transform((found) => ({
     mode: found.mode,
     watchdogSeconds: found.watchdog_seconds,
     interfaces: found.interfaces,
+    logGroup: found.log_group,
   })),
 );
 

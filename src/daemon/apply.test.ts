@@ -6,12 +6,14 @@ import { ExpectationKernel } from "../../test/expectation-kernel.ts";
 import { makeExpectation } from "../../test/make-expectation.ts";
 import { give, keyOf, makeFlow } from "../../test/make-flow.ts";
 import { Node } from "../../test/replica-node.ts";
+import type { ExternalCache } from "../cache/external.ts";
 import {
   Flow,
   familyOf,
   HAS_MARK,
   HAS_MASTER,
   HAS_MASTER_PORTS,
+  KEY_WORDS,
   MARK,
   MASTER_PORTS,
   MASTER_PROTO,
@@ -28,6 +30,7 @@ import { Apply, type ApplyParts } from "./apply.ts";
 import { ApplyExpectations } from "./apply-expectations.ts";
 import { monotonicMs } from "./clock.ts";
 import { SLICE_MS, type Slice } from "./jobs.ts";
+import { FirstFlows } from "./work/first-flows.ts";
 import { SliceClock } from "./work/slice-clock.ts";
 
 /** So few that each slot is taken again and again. */
@@ -161,6 +164,16 @@ function run<T>(generator: Generator<Slice, T, void>): T {
   }
 }
 
+/** Packets of these flows are held, one of each. */
+function packetsOf(external: ExternalCache, ...flows: Flow[]): FirstFlows {
+  const next = (words: Uint32Array): boolean => {
+    const flow = flows.shift();
+    if (flow !== undefined) words.set(flow.words.subarray(0, KEY_WORDS));
+    return flow !== undefined;
+  };
+  return new FirstFlows({ next }, external);
+}
+
 test("a node that steps down puts what the cache has into the kernel a part a turn, and takes out what leaves meanwhile", () => {
   const node = world();
   const { external, queue, kernel, apply } = node;
@@ -207,6 +220,17 @@ describe("a takeover that puts the last flows into the kernel", () => {
     kernel.full = false;
     expect(run(apply.drain())).toMatchObject({ applied: 1, withdrawn: 2, refused: 0 });
     expect([...kernel.entries.keys()].toSorted()).toEqual([2, 4, 5].map((i) => keyOf(numbered(i))).toSorted());
+  });
+
+  test("takes those first whose packets wait at the gate, masters before them, and each once", () => {
+    const { external, kernel, apply } = world();
+    for (let i = 1; i <= 5; i++) external.create(numbered(i), 0);
+    external.create(related(6, 5), 0);
+    const first = packetsOf(external, related(6, 5), numbered(4), numbered(4), numbered(8));
+    expect(run(apply.drain(first))).toMatchObject({ applied: 6, refused: 0 });
+    const order = [5, 6, 4, 1, 2, 3].map((i) => keyOf(numbered(i)));
+    expect([...kernel.entries.keys()]).toEqual(order);
+    expect(first.taken).toBe(3);
   });
 
   test("lets a related flow go without its master, but not the next one in its slot", () => {
@@ -277,7 +301,7 @@ test("whatever comes, ends, is emptied, refused or lost while the kernel is told
         else if (what === 10 && kernel.entries.delete(keyOf(told))) replica.live!.ended(told, nowMs);
         else if (what === 11) {
           kernel.slow = mark > 3;
-          drain ??= apply.drain();
+          drain ??= apply.drain(mark % 2 ? packetsOf(external, told, numbered(mark), related(2, 1)) : undefined);
           if (drain.next().done) drain = undefined;
         } else if (what > 11 && mark === 1 && drain === undefined) {
           // What stands then is nobody's to follow any more: the model takes it away.

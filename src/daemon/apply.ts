@@ -33,9 +33,11 @@ import type { Live } from "../replica-live.ts";
 import type { Refusal } from "../report.ts";
 import { noneApplied } from "./apply-counters.ts";
 import type { ApplyExpectations } from "./apply-expectations.ts";
+import { MAY_PASS, NOT_MADE } from "./apply-refusals.ts";
 import { monotonicMs } from "./clock.ts";
 import { SLICE_MS, type Slice } from "./jobs.ts";
 import { timeoutOf } from "./timeout.ts";
+import type { FirstFlows } from "./work/first-flows.ts";
 import { refusal } from "./work/refusal.ts";
 import { SliceClock } from "./work/slice-clock.ts";
 
@@ -94,6 +96,7 @@ export class Apply {
   #scanSlot = 0;
   /** Related flows do not wait for their master any more. */
   #draining = false;
+  #first: FirstFlows | undefined;
 
   constructor(parts: ApplyParts, live: Live, slice = new SliceClock()) {
     this.#slice = slice;
@@ -197,13 +200,14 @@ export class Apply {
     this.expectations.turn(nowMs);
   }
 
-  /** Tells the kernel all flows that wait, those too that it refused before. */
-  *drain(): Generator<Slice, Drained, void> {
+  /** Tells the kernel all flows that wait, those too that it refused before. `first`: which of them go before their turn. */
+  *drain(first?: FirstFlows): Generator<Slice, Drained, void> {
     const before = { ...this.counters };
     const known = new Map(this.refusals);
     const queue = this.#queue;
     const { external, recentEvents } = this.#replica;
     this.#draining = true;
+    this.#first = first;
     this.#commit.start();
     try {
       yield* this.look();
@@ -224,6 +228,7 @@ export class Apply {
       }
     } finally {
       this.#draining = false;
+      this.#first = undefined;
       recentEvents.anything(); // A dump that is under way may be older than what was done here.
     }
     const since = (counter: "applied" | "withdrawn"): number => this.counters[counter] - before[counter];
@@ -263,8 +268,9 @@ export class Apply {
     const queue = this.#queue;
     const flow = this.#flow;
     let added = 0;
+    this.#first?.look();
     for (let taken = 0; taken < BATCH_FLOWS && commit.hasRoom(); taken++) {
-      const slot = queue.next(nowMs);
+      const slot = this.#next(nowMs);
       if (slot < 0) break;
       this.#replica.external.read(slot, flow, nowMs);
       if (this.#live.isOurs(flow)) {
@@ -287,6 +293,16 @@ export class Apply {
       else this.#refused(this.#slots[i], this.#errnos[i], nowMs);
     }
     return true;
+  }
+
+  #next(nowMs: number): number {
+    const first = this.#first;
+    for (let slot = first?.next() ?? -1; slot >= 0; slot = first?.next() ?? -1) {
+      if (!this.#replica.external.isUsed(slot) || !this.#queue.take(slot)) continue;
+      if (first !== undefined) first.taken++;
+      return slot;
+    }
+    return this.#queue.next(nowMs);
   }
 
   #withoutMaster(flow: Flow): void {
@@ -380,16 +396,3 @@ export class Apply {
     }
   }
 }
-
-/** Refusals of what was to be made, not changed. */
-const NOT_MADE: ReadonlySet<number> = new Set([Errno.EEXIST, Errno.ENOMEM]);
-
-/** Refusals that pass by themselves: the table is full, or another flow has the reply tuple still. */
-const MAY_PASS: ReadonlySet<number> = new Set([
-  Errno.EEXIST,
-  Errno.ENOMEM,
-  Errno.ENOBUFS,
-  Errno.ENOSPC,
-  Errno.EAGAIN,
-  Errno.EBUSY,
-]);

@@ -7,8 +7,10 @@ import type { Config } from "../config/load.ts";
 import { KernelGate } from "../kernel/gate.ts";
 import type { GateScope } from "../kernel/gate-rules.ts";
 import { explain } from "../kernel/kernel-error.ts";
+import { PacketLog } from "../kernel/packet-log.ts";
 import type { GateReport } from "../report-roles.ts";
 import { type GateAction, GatePolicy, type MuteAction, MutePolicy } from "./gate-policy.ts";
+import { HeldTuples } from "./held-tuples.ts";
 import type { Log } from "./log.ts";
 import type { VirtualAddress } from "./virtual-addresses.ts";
 
@@ -18,13 +20,19 @@ export class Gate {
   readonly #kernel: KernelGate | undefined;
   readonly #log: Log;
   readonly #watchdogSeconds: number;
+  #packets: PacketLog | undefined;
+  #tuples: HeldTuples | undefined;
+  /** Why it does not see what it holds, though it should. */
+  #blind: string | null = null;
+  /** Flows that takeovers' commits have taken first, since packets of theirs were held. */
+  takenFirst = 0;
   #installed = false;
   #obstacle: string | null = null;
   #said = "";
   #openedMs: number | null = null;
 
   constructor(config: Config, virtual: readonly VirtualAddress[], log: Log) {
-    const { mode, watchdogSeconds, interfaces } = config.gate;
+    const { mode, watchdogSeconds, interfaces, logGroup } = config.gate;
     this.#log = log;
     this.#watchdogSeconds = watchdogSeconds;
     const obstacle =
@@ -40,7 +48,9 @@ export class Gate {
       log[mode === "on" ? "warning" : "info"](`no takeover gate: ${obstacle}`);
       return;
     }
-    const opened = KernelGate.open(scopeOf(virtual, interfaces), watchdogSeconds * 1_000);
+    if (logGroup > 0) this.#listen(logGroup);
+    const scope = { ...scopeOf(virtual, interfaces), logGroup: this.#packets === undefined ? 0 : logGroup };
+    const opened = KernelGate.open(scope, watchdogSeconds * 1_000);
     if (opened.ok) {
       this.#kernel = opened.value;
       this.#install(opened.value); // Open: what stands in its way is said now, and not at the first takeover.
@@ -54,6 +64,16 @@ export class Gate {
   /** Packets that nobody knows are dropped now. */
   get isShut(): boolean {
     return this.#policy.isShut && this.#installed;
+  }
+
+  /** Of the packets that it holds; undefined: it is open, or does not see them. */
+  get heldTuples(): HeldTuples | undefined {
+    return this.isShut ? this.#tuples : undefined;
+  }
+
+  get counters(): { readonly asked: number; readonly unreadable: number; readonly takenFirst: number } {
+    const { packets = 0, unreadable = 0 } = this.#packets ?? {};
+    return { asked: packets, unreadable, takenFirst: this.takenFirst };
   }
 
   guard(nowMs: number): void {
@@ -75,6 +95,7 @@ export class Gate {
 
   tick(isLive: boolean, nowMs: number): void {
     this.#policy.notice(isLive, nowMs);
+    if (this.#policy.phase !== "taking") this.#tuples?.remember();
     if (this.#kernel === undefined || nowMs < this.#policy.dueMs) return;
     const { phase } = this.#policy;
     this.#do(this.#policy.look(this.#held(), isLive, nowMs));
@@ -98,6 +119,7 @@ export class Gate {
     return {
       state: this.#kernel === undefined || this.#obstacle !== null ? "off" : state,
       obstacle: this.#obstacle,
+      blind: this.#blind,
       held: installed ? this.#held() : 0,
       mute: installed && this.#obstacle === null && this.#mute.isMute,
       unanswered: installed ? Math.max(0, this.#kernel?.unanswered() ?? 0) : 0,
@@ -107,6 +129,26 @@ export class Gate {
 
   close(): void {
     this.#kernel?.close();
+    this.#packets?.close();
+  }
+
+  #listen(group: number): void {
+    const opened = PacketLog.open(group);
+    if (typeof opened === "number") {
+      this.#blinded(
+        opened === -Errno.EPERM || opened === -Errno.EBUSY
+          ? `another program reads group ${group} of nfnetlink_log: name a free one in gate.log_group, or 0`
+          : `the kernel does not let group ${group} of nfnetlink_log be read (${errnoName(opened)}): it needs nfnetlink_log`,
+      );
+      return;
+    }
+    this.#packets = opened;
+    this.#tuples = new HeldTuples(opened);
+  }
+
+  #blinded(why: string): void {
+    this.#blind = why;
+    this.#log.warning(`the takeover gate does not see whose packets it holds, so no flow is committed first: ${why}`);
   }
 
   /** True when the kernel did it. */
@@ -126,8 +168,10 @@ export class Gate {
   }
 
   #install(kernel: KernelGate): boolean {
+    const logged = kernel.logs;
     const outcome = kernel.install();
     this.#installed = outcome === "ours";
+    if (logged && !kernel.logs) this.#blinded("the kernel refuses the rule that logs them: it needs nft_log");
     if (outcome === "ours") {
       const keeper = kernel.owned
         ? ""
@@ -163,7 +207,7 @@ const CHANGES: Readonly<Record<Exclude<GateAction | MuteAction, "none">, (kernel
   unmute: (kernel) => kernel.unmute(),
 };
 
-function scopeOf(virtual: readonly VirtualAddress[], interfaces: readonly string[]): GateScope {
+function scopeOf(virtual: readonly VirtualAddress[], interfaces: readonly string[]): Omit<GateScope, "logGroup"> {
   const bytesOf = (family: 4 | 6) =>
     virtual
       .filter((address) => address.family === family)

@@ -13,6 +13,7 @@ import { flowLine } from "../flow/text.ts";
 import type { KernelCommit } from "../kernel/commit.ts";
 import { DECODED, decodeConntrack } from "../kernel/ctnetlink.ts";
 import { CT_NEW } from "../kernel/ctnetlink-attributes.ts";
+import { decodePacket } from "../kernel/decode-packet.ts";
 import { encodeCreate, encodeUpdate } from "../kernel/encode-conntrack.ts";
 import { addressFamilyOf } from "../kernel/encode-tuple.ts";
 import { MESSAGE_BYTES_MAX, MessageWriter } from "../kernel/message-writer.ts";
@@ -21,7 +22,9 @@ import { succeed } from "../result.ts";
 import { Ftfw } from "../sync/ftfw.ts";
 import { LONGEST_MESSAGE_BYTES } from "../wire/claim.ts";
 import { monotonicMs } from "./clock.ts";
+import type { TupleSource } from "./held-tuples.ts";
 import type { Job } from "./jobs.ts";
+import { FirstFlows } from "./work/first-flows.ts";
 
 const FLOWS = 512;
 const ROUNDS = 40;
@@ -33,6 +36,9 @@ const SLICE_MS = 1;
 const PAYLOAD_BYTES = 1_471;
 const DATAGRAMS = 8;
 const TCP_ESTABLISHED = 3;
+/** One packet in so many flows is held. */
+const HELD_EVERY = 3;
+const PACKET_BYTES = 128;
 
 /** What is rehearsed of the daemon's own commit: nothing is sent of it. */
 export type RehearsedCommit = Pick<KernelCommit, "add" | "hasRoom" | "discard">;
@@ -68,6 +74,9 @@ class RehearsedPair {
   readonly #read = new f.Flow();
   readonly #commit: RehearsedCommit;
   #plan: CommitPlan;
+  readonly #held = new HeldPacket();
+  #first: FirstFlows;
+  found = 0;
   #nowMs = 0;
   charactersPrinted = 0;
 
@@ -76,6 +85,7 @@ class RehearsedPair {
     this.#primary = rehearsedReplica(1, isSealed);
     this.#backup = rehearsedReplica(1_000_000, isSealed);
     this.#plan = new CommitPlan(this.#backup.external);
+    this.#first = new FirstFlows(this.#held, this.#backup.external);
     for (let i = 0; i < 4; i++) this.exchange(1_000); // The two greet each other.
   }
 
@@ -95,8 +105,10 @@ class RehearsedPair {
     const slot = this.#plan.next(this.#read, this.#nowMs);
     if (slot < 0) {
       this.#plan = new CommitPlan(this.#backup.external);
+      this.#first = new FirstFlows(this.#held, this.#backup.external);
       return;
     }
+    if (i % HELD_EVERY === 0) this.#hold(i);
     if (!this.#commit.hasRoom()) this.#commit.discard();
     this.#commit.add(this.#read, slot, 300);
     writer.clear();
@@ -104,6 +116,22 @@ class RehearsedPair {
     encodeUpdate(writer, this.#read.words, 300, 0);
     writer.end();
     if (i % 16 === 0) this.charactersPrinted += flowLine(this.#read, 1).length;
+  }
+
+  /** An answer to flow number i is held at the gate. */
+  #hold(i: number): void {
+    const { view } = this.#writer;
+    const { words } = this.#flow;
+    shape(words, i);
+    view.setUint32(0, 0x45000000);
+    view.setUint32(4, 0);
+    view.setUint32(8, f.l4protoOf(words[f.PROTO]) << 16);
+    view.setUint32(12, words[f.ORIG_DST]);
+    view.setUint32(16, words[f.ORIG_SRC]);
+    view.setUint32(20, words[f.REPLY_PORTS]);
+    this.#held.isThere = decodePacket(view, 0, PACKET_BYTES, this.#held.tuple);
+    this.#first.look();
+    while (this.#first.next() >= 0) this.found++;
   }
 
   exchange(laterMs = 1): void {
@@ -156,6 +184,19 @@ function shape(words: Uint32Array, i: number): void {
   if (l4proto !== f.IPPROTO_TCP) return;
   words[f.HAS] |= f.HAS_STATE;
   words[f.INFO] = TCP_ESTABLISHED;
+}
+
+/** A packet that the gate has held, once. */
+class HeldPacket implements TupleSource {
+  readonly tuple = new Uint32Array(f.KEY_WORDS);
+  isThere = false;
+
+  next(words: Uint32Array): boolean {
+    if (!this.isThere) return false;
+    this.isThere = false;
+    words.set(this.tuple);
+    return true;
+  }
 }
 
 /** Datagrams that go nowhere. */

@@ -167,6 +167,7 @@ function counters(node: Node): Counters {
       ...(node.apply?.counters ?? noneApplied()),
       ...(node.apply?.expectations.counters ?? noExpectations()),
     },
+    gate: { ...node.gate.counters },
     cache: { ...replica.counters.cache },
     audit: { ...node.audit.counters },
     wire: { ...replica.counters.wire },

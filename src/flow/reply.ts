@@ -68,6 +68,22 @@ export function icmpReply(l4proto: number, ports: number): number {
   return type < 0 ? ports : icmpWord(ports >>> 16, type, ports & 0xff);
 }
 
+/** Turns the tuple in words 0 to 9 round: what answers it where nobody translates. */
+export function mirror(tuple: Uint32Array): void {
+  for (let i = 0; i < 4; i++) {
+    const source = tuple[ORIG_SRC + i];
+    tuple[ORIG_SRC + i] = tuple[ORIG_DST + i];
+    tuple[ORIG_DST + i] = source;
+  }
+  tuple[ORIG_PORTS] = mirroredPorts(tuple[PROTO], tuple[ORIG_PORTS]);
+}
+
+/** The ports word of the answer to a flow that nobody translated. */
+export function mirroredPorts(proto: number, ports: number): number {
+  const l4proto = l4protoOf(proto);
+  return isIcmp(l4proto) ? icmpReply(l4proto, ports) : ((ports << 16) | (ports >>> 16)) >>> 0;
+}
+
 /** The reply tuple of a flow that a peer told of: an extended one may have told it as a whole. */
 export function completeReply(words: Uint32Array): void {
   if ((words[HAS] & HAS_REPLY) === 0) deriveReply(words);

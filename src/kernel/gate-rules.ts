@@ -11,6 +11,7 @@
  *     set virtual4 { type ipv4_addr; } set virtual6 { type ipv6_addr; }
  *     chain stateless {
  *       tcp flags & (fin | syn | rst | ack) == syn return                 a connection's first packet
+ *       log group 3780 snaplen 128 queue-threshold 1                      where somebody reads it (packet-log.ts)
  *       counter name "held" drop
  *     }
  *     chain forward { type filter hook forward priority raw; policy accept;
@@ -36,6 +37,7 @@ import {
   KEY_IPV4,
   KEY_IPV6,
   KEY_NFPROTO,
+  log,
   META_IIFNAME,
   META_L4PROTO,
   META_NFPROTO,
@@ -56,6 +58,7 @@ import {
   payload,
   verdict,
 } from "./nftables.ts";
+import { SNAPLEN_BYTES } from "./packet-log.ts";
 
 export const GATE_TABLE = "ctsync";
 export const GATE_COMMENT = "ctsync's takeover gate";
@@ -79,6 +82,8 @@ export interface GateScope {
   readonly virtual6: readonly ArrayLike<number>[];
   /** Forwarded packets that come in elsewhere are not looked at; none: all are. */
   readonly interfaces: readonly string[];
+  /** Group of nfnetlink_log that hears what is held; 0: none. */
+  readonly logGroup: number;
 }
 
 /** `replaces`: a table of ours that an earlier daemon left behind goes in the same moment. */
@@ -105,7 +110,8 @@ export function gateTable(scope: GateScope, flags: number, replaces: boolean): U
     ...[payload(PAYLOAD_TRANSPORT, TCP_FLAGS_AT, 1), mask([FIN | SYN | RST | ACK]), compare("equal", [SYN])],
     verdict(NFT_RETURN),
   );
-  batch.rule("stateless", count(HELD_COUNTER), verdict(NF_DROP));
+  const logged = scope.logGroup > 0 ? [log(scope.logGroup, SNAPLEN_BYTES)] : [];
+  batch.rule("stateless", ...logged, count(HELD_COUNTER), verdict(NF_DROP));
 
   const stateless = [ctState(), mask(NEW_OR_INVALID), compare("unequal", NO_BIT)];
   const isShut = [meta(META_NFPROTO), isIn("shut")];

@@ -59,7 +59,7 @@ export type Installed = "ours" | "taken" | { readonly errno: number };
 
 export class KernelGate {
   readonly #fd: number;
-  readonly #scope: GateScope;
+  #scope: GateScope;
   readonly #bytes = pinned(RECEIVE_BYTES);
   readonly #view = new DataView(this.#bytes.buffer);
   readonly #shut: Uint8Array<ArrayBuffer>;
@@ -88,12 +88,19 @@ export class KernelGate {
     this.owned = owned;
   }
 
+  /** What it holds is logged. */
+  get logs(): boolean {
+    return this.#scope.logGroup > 0;
+  }
+
   /** Makes the table, open. One that an earlier daemon left behind is replaced. */
   install(): Installed {
-    let answer = this.#make(false);
-    if (answer === -Errno.EOPNOTSUPP || answer === -Errno.EINVAL) {
-      this.owned = false;
-      answer = this.#make(false);
+    const { owned } = this;
+    let answer = this.#makeAsMayBe();
+    if (this.logs && answer !== 0 && answer !== -Errno.EPERM && answer !== -Errno.EEXIST) {
+      this.#scope = { ...this.#scope, logGroup: 0 };
+      this.owned = owned;
+      answer = this.#makeAsMayBe();
     }
     // Another living process owns it, or we may not even ask.
     if (answer === -Errno.EPERM) return this.#ask(this.#table) >= 0 ? "taken" : { errno: answer };
@@ -147,6 +154,14 @@ export class KernelGate {
     const packets = this.#attribute(NFTA_COUNTER_PACKETS, data.from, data.to);
     if (packets === undefined || packets.to - packets.from !== 8) return -Errno.EPROTO;
     return this.#view.getUint32(packets.from) * 2 ** 32 + this.#view.getUint32(packets.from + 4);
+  }
+
+  /** Owned where the kernel knows owners. */
+  #makeAsMayBe(): number {
+    const answer = this.#make(false);
+    if (!this.owned || (answer !== -Errno.EOPNOTSUPP && answer !== -Errno.EINVAL)) return answer;
+    this.owned = false;
+    return this.#make(false);
   }
 
   #make(replaces: boolean): number {

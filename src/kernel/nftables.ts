@@ -153,6 +153,14 @@ export const count = (counter: string): Expression =>
     writer.text(2, counter);
   });
 
+/** To whoever reads that group of nfnetlink_log: the first bytes of the packet, at once. */
+export const log = (group: number, lengthBytes: number): Expression =>
+  expression("log", (writer) => {
+    writer.u16(1, group); // NFTA_LOG_GROUP
+    writer.u32(3, lengthBytes); // NFTA_LOG_SNAPLEN
+    writer.u16(4, 1); // NFTA_LOG_QTHRESHOLD
+  });
+
 export const verdict = (code: number, chain?: string): Expression =>
   expression("immediate", (writer) => {
     writer.u32(1, NFT_REG_VERDICT);

@@ -1,8 +1,20 @@
 /** The takeover gate's table in a real kernel: what nft makes of it, who keeps it, and that it opens by itself. */
 import { expect, test } from "bun:test";
 import { Errno } from "../../ffi/errno.ts";
+import {
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  KEY_WORDS,
+  l4protoOf,
+  ORIG_DST,
+  ORIG_PORTS,
+  ORIG_SRC,
+  PROTO,
+  portsWord,
+} from "../../src/flow/flow.ts";
 import { KernelGate } from "../../src/kernel/gate.ts";
 import type { GateScope } from "../../src/kernel/gate-rules.ts";
+import { PacketLog } from "../../src/kernel/packet-log.ts";
 import { inside } from "../lab/enter.ts";
 import { Lab } from "../lab/lab.ts";
 import type { Namespace } from "../lab/namespace.ts";
@@ -17,6 +29,7 @@ const SCOPE: GateScope = {
   virtual4: [[203, 0, 113, 1]],
   virtual6: [[0x20, 1, 0xd, 0xb8, 0, 0xb, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]],
   interfaces: [],
+  logGroup: 3_780,
 };
 
 const open = (namespace: Namespace, shutMs = LONG_MS, scope: GateScope = SCOPE, owned = true): KernelGate =>
@@ -50,7 +63,7 @@ test("nft prints the table as one would have written it", async () => {
   expect(text).toContain("elements = { 2001:db8:b::1 }");
   expect(text).toMatch(/elements = \{ "bond1\.100",\s*"eth0" \}|elements = \{ "eth0",\s*"bond1\.100" \}/);
   expect(text).toMatch(/tcp flags (& \(fin \| syn \| rst \| ack\) == syn|syn \/ fin,syn,rst,ack) return/);
-  expect(text).toMatch(/counter name "held" drop/);
+  expect(text).toMatch(/log group 3780 snaplen 128 queue-threshold 1 counter name "held" drop/);
   expect(text).toMatch(/type filter hook forward priority raw; policy accept;/);
   expect(text).toMatch(/type filter hook input priority raw; policy accept;/);
   expect(text).toMatch(/ct state .*iifname @interfaces meta nfproto @shut goto stateless/);
@@ -139,6 +152,48 @@ test("mute, it answers no TCP that is INVALID to a virtual address, and nothing 
   brief.close();
 });
 
+test("what it holds is told to whoever reads its log, and nothing else; with nobody there it holds as ever", async () => {
+  await using lab = await Lab.create();
+  const namespace = await lab.namespace("fw");
+  const outside = await lab.namespace("outside");
+  await lab.link(
+    { namespace, interface: "eth0", addresses: ["203.0.113.1/24"] },
+    { namespace: outside, interface: "eth0", addresses: ["203.0.113.50/24"] },
+  );
+  await namespace.sysctl({ "net.netfilter.nf_conntrack_tcp_loose": 0 });
+  const gate = open(namespace);
+  expect([gate.install(), gate.logs, gate.shut()]).toEqual(["ours", true, 0]);
+  packetsAstray(outside, "203.0.113.50", "203.0.113.1", COUNT);
+  expect(gate.held()).toBe(2 * COUNT);
+
+  const log = inside(namespace, () => PacketLog.open(SCOPE.logGroup));
+  if (!(log instanceof PacketLog)) throw new Error(`the log cannot be read: ${log}`);
+  expect(inside(namespace, () => PacketLog.open(SCOPE.logGroup))).toBe(-Errno.EPERM);
+  const words = new Uint32Array(KEY_WORDS);
+  expect(log.next(words)).toBe(false);
+  packetsAstray(outside, "203.0.113.50", "203.0.113.1", COUNT);
+  const told: number[] = [];
+  while (log.next(words)) {
+    expect([words[ORIG_SRC], words[ORIG_DST]]).toEqual([0xcb007132, 0xcb007101]);
+    told.push(l4protoOf(words[PROTO]), words[ORIG_PORTS]);
+  }
+  const sent = [IPPROTO_TCP, IPPROTO_UDP].flatMap((l4proto) =>
+    Array.from({ length: COUNT }, (_, i) => [l4proto, portsWord(80, 40_000 + i)]),
+  );
+  expect(told).toEqual(sent.flat());
+  expect([log.packets, log.unreadable, gate.held()]).toEqual([2 * COUNT, 0, 4 * COUNT]);
+  gate.unbar();
+  packetsAstray(outside, "203.0.113.50", "203.0.113.1", COUNT);
+  expect(log.next(words)).toBe(false);
+  log.close();
+  gate.close();
+
+  const silent = open(namespace, LONG_MS, { ...SCOPE, logGroup: 0 });
+  expect([silent.install(), silent.logs]).toEqual(["ours", false]);
+  expect(await listed(namespace)).not.toContain("log group");
+  silent.close();
+});
+
 test("the user's rules stay as they are, byte for byte; a flush of them leaves the gate", async () => {
   await using lab = await Lab.create();
   const namespace = await lab.namespace("fw");
@@ -199,7 +254,7 @@ test("thousands of virtual addresses fit", async () => {
   const namespace = await lab.namespace("fw");
   const virtual4 = Array.from({ length: 2_500 }, (_, i) => [10, 7, i >> 8, i & 0xff]);
   const virtual6 = virtual4.map((address) => [0xfd, ...Array(11).fill(0), ...address]);
-  const gate = open(namespace, LONG_MS, { virtual4, virtual6, interfaces: [] });
+  const gate = open(namespace, LONG_MS, { virtual4, virtual6, interfaces: [], logGroup: 0 });
   expect(gate.install()).toBe("ours");
   const text = await listed(namespace);
   expect(text.match(/\b10\.7\.\d+\.\d+/g)).toHaveLength(2_500);

@@ -58,7 +58,7 @@ const STATUS: StatusReport = {
   recorder: { path: "/var/lib/ctsync/timeline.ring", written: 1_024, lost: 0, error: null },
   lastRoleChange: { role: "master", ok: true, secondsAgo: 300, milliseconds: 41.7 },
   lastCommit: {
-    ...{ committed: 12_345, updated: 0, failed: 0, failures: [], lessened: [], milliseconds: 40 },
+    ...{ first: 0, committed: 12_345, updated: 0, failed: 0, failures: [], lessened: [], milliseconds: 40 },
     expectations: { committed: 0, failed: 0, failures: [], orphaned: 0 },
     secondsAgo: 300,
   },
@@ -73,7 +73,7 @@ const STATUS: StatusReport = {
     doubt: null,
     peerRole: "unknown",
   },
-  gate: { state: "off", obstacle: null, held: 0, mute: false, unanswered: 0, openedMs: null },
+  gate: { state: "off", obstacle: null, blind: null, held: 0, mute: false, unanswered: 0, openedMs: null },
   splitBrain: null,
   takenOn: null,
   requests: { notify: 1, dump: 0, status: 12 },
@@ -174,7 +174,7 @@ test("a node in trouble says so", () => {
     kernel: { ...STATUS.kernel, suspect: true },
     lastRoleChange: null,
     lastCommit: {
-      ...{ committed: 900, updated: 50, failed: 50, milliseconds: 40, secondsAgo: 60 },
+      ...{ first: 0, committed: 900, updated: 50, failed: 50, milliseconds: 40, secondsAgo: 60 },
       failures: [{ errno: "ENOMEM", reason: "the conntrack table is full", count: 50 }],
       lessened: [{ without: "helper", count: 7 }],
       expectations: { committed: 0, failed: 0, failures: [], orphaned: 0 },

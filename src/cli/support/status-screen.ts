@@ -83,6 +83,7 @@ function roleRows({ splitBrain, takenOn, keepalived, gate }: StatusReport): Row[
   if (keepalived.fifo && !keepalived.fifoHasWriter) rows.push(["", "nobody writes to keepalived's notify_fifo"]);
   if (gate.obstacle !== null) rows.push(["gate", `off: ${gate.obstacle}`]);
   else if (gate.state !== "off") rows.push(["gate", gateText(gate)]);
+  if (gate.obstacle === null && gate.blind !== null) rows.push(["", `no flow is committed first: ${gate.blind}`]);
   return rows;
 }
 

@@ -9,6 +9,7 @@ import {
   Flow,
   HAS_MASTER,
   HAS_MASTER_PORTS,
+  KEY_WORDS,
   MASTER_DST,
   MASTER_PORTS,
   MASTER_PROTO,
@@ -21,6 +22,7 @@ import {
 } from "../../flow/flow.ts";
 import type { KernelCommit } from "../../kernel/commit.ts";
 import { CommitRun } from "./commit-run.ts";
+import { FirstFlows } from "./first-flows.ts";
 
 const NOTHING = { committed: 0, failed: 0, failures: [], orphaned: 0 };
 const HASH = new FlowHash(1, 2);
@@ -45,6 +47,8 @@ class ModelKernel {
   /** Ports of the entries, and of the master that each was made with. */
   readonly entries = new Map<number, number>();
   refuses = -1;
+  /** How often it was asked. */
+  added = 0;
   readonly #added: { readonly flow: Flow; readonly tag: number }[] = [];
   #refused: { readonly tag: number; readonly errno: number }[] = [];
 
@@ -53,6 +57,7 @@ class ModelKernel {
     return this.#added.length < 3;
   }
   add(flow: Flow, tag: number): void {
+    this.added++;
     const copy = new Flow();
     copy.copyFrom(flow);
     this.#added.push({ flow: copy, tag });
@@ -78,7 +83,8 @@ function world() {
   const external = new ExternalCache(64, HASH);
   const internal = new InternalCache(64, HASH, 1);
   const commit = kernel as unknown as KernelCommit;
-  return { kernel, external, internal, begin: () => new CommitRun({ commit, replica: { internal, external } }) };
+  const begin = (first?: FirstFlows) => new CommitRun({ commit, replica: { internal, external } }, undefined, first);
+  return { kernel, external, internal, begin };
 }
 
 const portsOf = (i: number): number => numbered(i).words[ORIG_PORTS];
@@ -127,4 +133,32 @@ test("what ended before its second try is not counted, nor what stands here twic
   const { committed, updated, failed } = run.report(NOTHING);
   expect({ committed, updated, failed }).toEqual({ committed: 2, updated: 1, failed: 1 });
   expect(kernel.refused).toBe(1);
+});
+
+test("what packets wait for goes first, its master before it; each flow once, and the sums are as without", () => {
+  const { kernel, external, internal, begin } = world();
+  for (let i = 0; i < 20; i++) external.create(numbered(i), 0);
+  external.create(related(20, 15), 0);
+  internal.create(numbered(18), 0);
+  kernel.refuses = portsOf(17);
+  const packets = [related(20, 15), numbered(18), numbered(17), numbered(50), numbered(18)];
+  const source = {
+    next: (words: Uint32Array): boolean => {
+      const packet = packets.shift();
+      if (packet !== undefined) words.set(packet.words.subarray(0, KEY_WORDS));
+      return packet !== undefined;
+    },
+  };
+  const run = begin(new FirstFlows(source, external));
+  run.batch();
+  expect([...kernel.entries.keys()]).toEqual([portsOf(15), portsOf(20), portsOf(18)]);
+  run.batch();
+  packets.push(numbered(18), numbered(19)); // One that is there; one whose flow is still to come.
+  run.batch();
+  expect([...kernel.entries.keys()].indexOf(portsOf(19))).toBeLessThan(7);
+  finish(run);
+  expect(kernel.entries.size).toBe(20);
+  expect(kernel.added).toBe(21);
+  const { first, committed, updated, failed } = run.report(NOTHING);
+  expect({ first, committed, updated, failed }).toEqual({ first: 5, committed: 19, updated: 1, failed: 1 });
 });

@@ -8,6 +8,7 @@ import type { Replica } from "../../replica.ts";
 import type { CommitReport, ExpectationsCommitReport } from "../../report.ts";
 import { monotonicMs } from "../clock.ts";
 import { timeoutOf } from "../timeout.ts";
+import type { FirstFlows } from "./first-flows.ts";
 import { refusal } from "./refusal.ts";
 
 /** Flows that one batch leaves out at most. */
@@ -35,14 +36,16 @@ export class CommitRun {
   readonly #before: { readonly helpersLost: number; readonly labelsLost: number };
   readonly #startMs = monotonicMs();
   readonly #isWanted: (slot: number, flow: Flow) => boolean;
+  readonly #first: FirstFlows | undefined;
   #standing = 0;
   #failed = 0;
   #adopted = 0;
 
-  /** `isWanted`: what of the external cache is committed; all of it where it is left out. */
-  constructor(node: Committer, isWanted: (slot: number, flow: Flow) => boolean = () => true) {
+  /** `isWanted`: what of the external cache is committed; all of it where it is left out. `first`: what goes before its turn. */
+  constructor(node: Committer, isWanted: (slot: number, flow: Flow) => boolean = () => true, first?: FirstFlows) {
     this.#node = node;
     this.#isWanted = isWanted;
+    this.#first = first;
     this.#plan = new CommitPlan(node.replica.external);
     const { helpersLost, labelsLost } = node.commit;
     this.#before = { helpersLost, labelsLost };
@@ -53,7 +56,7 @@ export class CommitRun {
   batch(): boolean {
     const { commit } = this.#node;
     const nowMs = monotonicMs();
-    let added = 0;
+    let added = this.#addFirst(nowMs);
     let passed = 0;
     this.#isLastTry = this.#isAllIn;
     while (commit.hasRoom() && passed < PASSED_MAX) {
@@ -67,8 +70,7 @@ export class CommitRun {
         passed++;
         continue;
       }
-      if (this.#stands()) this.#standing++;
-      commit.add(this.#flow, slot, timeoutOf(this.#flow));
+      this.#add(slot);
       added++;
     }
     this.done += added;
@@ -80,6 +82,7 @@ export class CommitRun {
   report(expectations: ExpectationsCommitReport): CommitReport {
     const { commit } = this.#node;
     return {
+      first: this.#first?.taken ?? 0,
       committed: this.done - this.#failed - this.#standing,
       updated: this.#standing,
       failed: this.#failed,
@@ -92,6 +95,31 @@ export class CommitRun {
       expectations,
       milliseconds: Math.round(monotonicMs() - this.#startMs),
     };
+  }
+
+  /** Those whose packets wait. How many. */
+  #addFirst(nowMs: number): number {
+    const first = this.#first;
+    if (first === undefined) return 0;
+    const { commit, replica } = this.#node;
+    first.look();
+    let added = 0;
+    while (commit.hasRoom()) {
+      const slot = first.next();
+      if (slot < 0) break;
+      if (!replica.external.isUsed(slot) || !this.#plan.take(slot)) continue;
+      replica.external.read(slot, this.#flow, nowMs);
+      this.#add(slot);
+      added++;
+    }
+    first.taken += added;
+    return added;
+  }
+
+  /** The flow that was read from `slot`. */
+  #add(slot: number): void {
+    if (this.#stands()) this.#standing++;
+    this.#node.commit.add(this.#flow, slot, timeoutOf(this.#flow));
   }
 
   #next(nowMs: number): number {
@@ -124,13 +152,12 @@ export class CommitRun {
 
   /** In the batch that was refused, as their slots may be others' in the next one. */
   #withoutMasters(nowMs: number): void {
-    const { commit, replica } = this.#node;
+    const { replica } = this.#node;
     const slots = this.#alone.splice(0);
     for (const slot of slots) {
       replica.external.read(slot, this.#flow, nowMs);
       this.#flow.words[HAS] &= ~(HAS_MASTER | HAS_MASTER_PORTS);
-      if (this.#stands()) this.#standing++;
-      commit.add(this.#flow, slot, timeoutOf(this.#flow));
+      this.#add(slot);
     }
     this.done += slots.length;
     this.#goesAlone = true;

@@ -6,6 +6,7 @@ import { type Job, SLICE_MS } from "../jobs.ts";
 import type { Node } from "../node.ts";
 import { CommitRun } from "./commit-run.ts";
 import { commitExpectations } from "./expectations.ts";
+import { FirstFlows } from "./first-flows.ts";
 import { resync } from "./resync.ts";
 
 /** From so many flows on the kernel is spared the events of new flows while we commit. */
@@ -30,7 +31,8 @@ export function rereadAfter(node: Node): void {
  * `isWanted`: few are committed, those that it says.
  */
 export function* commit(node: Node, isWanted?: (slot: number) => boolean): Job<CommitReport> {
-  const run = new CommitRun(node, isWanted);
+  const first = isWanted === undefined ? firstFlows(node) : undefined;
+  const run = new CommitRun(node, isWanted, first);
   const { external } = node.replica;
   const total = isWanted === undefined ? external.count : external.toldSince;
   const many = isWanted === undefined && total >= MANY_FLOWS;
@@ -51,6 +53,7 @@ export function* commit(node: Node, isWanted?: (slot: number) => boolean): Job<C
   }
   const expectations = yield* commitExpectations(node.replica.expectations.external, node.expectationCommit);
   const report = run.report(expectations);
+  node.gate.takenFirst += report.first;
   // A second word of keepalived's, which finds nothing left to commit, tells nothing of what is missing.
   if (total > 0) node.state.lastCommit = { report, atMs: monotonicMs() };
   noteEnd(node, report);
@@ -60,6 +63,11 @@ export function* commit(node: Node, isWanted?: (slot: number) => boolean): Job<C
     failures.push(expectations.failed === 1 ? "1 expectation" : `${expectations.failed} expectations`);
   if (failures.length === 0) return succeed(report);
   return refuse({ error: `${failures.join(" and ")} could not be committed`, value: report });
+}
+
+/** Nobody's packets wait where the gate is open, or does not see what it holds. */
+export function firstFlows({ gate, replica }: Node): FirstFlows | undefined {
+  return gate.heldTuples === undefined ? undefined : new FirstFlows(gate.heldTuples, replica.external);
 }
 
 function noteEnd({ flight, watch }: Node, report: CommitReport): void {

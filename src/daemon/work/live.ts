@@ -20,6 +20,7 @@ import type { Apply, Drained } from "../apply.ts";
 import { monotonicMs } from "../clock.ts";
 import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
+import { firstFlows } from "./commit.ts";
 import { commitExpectations, resyncExpectations } from "./expectations.ts";
 import { reread } from "./resync.ts";
 import { SliceClock } from "./slice-clock.ts";
@@ -104,7 +105,9 @@ export function* drain(node: Node, apply: Apply): Job<Drained & { readonly expec
   const startMs = monotonicMs();
   node.flight.note("commit-begin", "", { a: node.replica.live?.queue.waiting ?? 0 });
   const follows = apply.active;
-  const drained = follows ? yield* apply.drain() : NOTHING;
+  const first = firstFlows(node);
+  const drained = follows ? yield* apply.drain(first) : NOTHING;
+  node.gate.takenFirst += first?.taken ?? 0;
   const expected = follows ? yield* apply.expectations.drain() : undefined;
   apply.end();
   node.replica.external.beginTakeover();

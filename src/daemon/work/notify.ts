@@ -109,11 +109,13 @@ function* toFault(node: Node, role: NotifyRole): Generator<Slice, NotifyStep[], 
   return [logged(node, role, yield* timersStep(node))];
 }
 
-function committedText({ committed, updated, expectations }: CommitReport): string {
+function committedText({ committed, updated, first, expectations }: CommitReport): string {
   const expected = expectations.committed;
   const more = expected === 0 ? "" : ` and ${expected === 1 ? "1 expectation" : `${expected} expectations`}`;
-  return `committed ${flows(committed + updated)}${more}`;
+  return `committed ${flows(committed + updated)}${firstText(first)}${more}`;
 }
+
+const firstText = (first: number): string => (first === 0 ? "" : `, ${first} of them first, as their packets waited,`);
 
 const flows = (count: number): string => (count === 1 ? "1 flow" : `${count} flows`);
 
