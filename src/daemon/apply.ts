@@ -302,7 +302,7 @@ export class Apply {
       if (first !== undefined) first.taken++;
       return slot;
     }
-    return this.#queue.next(nowMs);
+    return first?.isWaiting ? -1 : this.#queue.next(nowMs);
   }
 
   #withoutMaster(flow: Flow): void {

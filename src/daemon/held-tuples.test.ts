@@ -44,6 +44,16 @@ test("of too many the last are remembered, however they came", () => {
   expect(all()).toEqual(numbers(744, 1_000));
 });
 
+test("a busy connection's packets count as one, and push nobody out", () => {
+  const { held, waiting, all } = world();
+  waiting.push(7, ...Array(1_000).fill(8), 9, 7);
+  held.remember();
+  expect(all()).toEqual([7, 8, 9]);
+  waiting.push(8);
+  held.remember();
+  expect(all()).toEqual([8]);
+});
+
 test("one look reads no more than a full socket has", () => {
   const { held, waiting } = world();
   waiting.push(...numbers(0, 10_000));

@@ -3,6 +3,7 @@
  * those that came before it began. Whoever asks says how many it can do with.
  */
 import { KEY_WORDS } from "../flow/flow.ts";
+import { TupleRing } from "./tuple-ring.ts";
 
 const TUPLES = 256;
 /** Read by one `remember` at most: more than a full socket holds. */
@@ -15,10 +16,8 @@ export interface TupleSource {
 
 export class HeldTuples implements TupleSource {
   readonly #source: TupleSource;
-  readonly #ring = new Uint32Array(new ArrayBuffer(TUPLES * KEY_WORDS * 4));
+  readonly #ring = new TupleRing(TUPLES);
   readonly #read = new Uint32Array(new ArrayBuffer(KEY_WORDS * 4));
-  #oldest = 0;
-  #count = 0;
 
   constructor(source: TupleSource) {
     this.#source = source;
@@ -26,20 +25,10 @@ export class HeldTuples implements TupleSource {
 
   /** Empties the socket, so that it has room for what comes when a takeover begins. */
   remember(): void {
-    for (let read = 0; read < READ_MAX && this.#source.next(this.#read); read++) {
-      const at = (this.#oldest + this.#count) % TUPLES;
-      for (let i = 0; i < KEY_WORDS; i++) this.#ring[at * KEY_WORDS + i] = this.#read[i];
-      if (this.#count < TUPLES) this.#count++;
-      else this.#oldest = (this.#oldest + 1) % TUPLES;
-    }
+    for (let read = 0; read < READ_MAX && this.#source.next(this.#read); read++) this.#ring.add(this.#read);
   }
 
   next(words: Uint32Array): boolean {
-    if (this.#count === 0) return this.#source.next(words);
-    const from = this.#oldest * KEY_WORDS;
-    for (let i = 0; i < KEY_WORDS; i++) words[i] = this.#ring[from + i];
-    this.#oldest = (this.#oldest + 1) % TUPLES;
-    this.#count--;
-    return true;
+    return this.#ring.shift(words) || this.#source.next(words);
   }
 }

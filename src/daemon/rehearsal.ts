@@ -6,6 +6,8 @@
  * started would cost twenty times what the later ones do, in the middle of a burst or of a takeover (D-006).
  */
 import { CommitPlan } from "../cache/commit-plan.ts";
+import { ExternalCache } from "../cache/external.ts";
+import { FlowHash } from "../cache/hash.ts";
 import { AddressFilter } from "../filter/address-filter.ts";
 import * as f from "../flow/flow.ts";
 import { IPS_ASSURED, IPS_CONFIRMED, IPS_SEEN_REPLY, IPS_SRC_NAT, IPS_SRC_NAT_DONE } from "../flow/status.ts";
@@ -74,6 +76,8 @@ class RehearsedPair {
   readonly #read = new f.Flow();
   readonly #commit: RehearsedCommit;
   #plan: CommitPlan;
+  /** The same flows with their reply tuples, which what goes in between does not tell. */
+  readonly #translated = new ExternalCache(FLOWS, new FlowHash(1, 2));
   readonly #held = new HeldPacket();
   #first: FirstFlows;
   found = 0;
@@ -85,7 +89,11 @@ class RehearsedPair {
     this.#primary = rehearsedReplica(1, isSealed);
     this.#backup = rehearsedReplica(1_000_000, isSealed);
     this.#plan = new CommitPlan(this.#backup.external);
-    this.#first = new FirstFlows(this.#held, this.#backup.external);
+    for (let i = 0; i < FLOWS; i++) {
+      shape(this.#read.words, i);
+      this.#translated.create(this.#read, 0);
+    }
+    this.#first = new FirstFlows(this.#held, this.#translated);
     for (let i = 0; i < 4; i++) this.exchange(1_000); // The two greet each other.
   }
 
@@ -105,7 +113,7 @@ class RehearsedPair {
     const slot = this.#plan.next(this.#read, this.#nowMs);
     if (slot < 0) {
       this.#plan = new CommitPlan(this.#backup.external);
-      this.#first = new FirstFlows(this.#held, this.#backup.external);
+      this.#first = new FirstFlows(this.#held, this.#translated);
       return;
     }
     if (i % HELD_EVERY === 0) this.#hold(i);
@@ -126,8 +134,8 @@ class RehearsedPair {
     view.setUint32(0, 0x45000000);
     view.setUint32(4, 0);
     view.setUint32(8, f.l4protoOf(words[f.PROTO]) << 16);
-    view.setUint32(12, words[f.ORIG_DST]);
-    view.setUint32(16, words[f.ORIG_SRC]);
+    view.setUint32(12, words[f.REPLY_SRC]);
+    view.setUint32(16, words[f.REPLY_DST]);
     view.setUint32(20, words[f.REPLY_PORTS]);
     this.#held.isThere = decodePacket(view, 0, PACKET_BYTES, this.#held.tuple);
     this.#first.look();

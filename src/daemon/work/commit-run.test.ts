@@ -135,6 +135,20 @@ test("what ended before its second try is not counted, nor what stands here twic
   expect(kernel.refused).toBe(1);
 });
 
+test("while a packet waits for the index of reply tuples nobody else goes, and all do when it is whole", () => {
+  const { kernel, external, begin } = world();
+  for (let i = 0; i < 5; i++) external.create(numbered(i), 0);
+  const first = new FirstFlows({ next: () => false }, external);
+  let waits = true;
+  Object.defineProperty(first, "isWaiting", { get: () => waits });
+  const run = begin(first);
+  expect([run.batch(), run.batch(), kernel.entries.size]).toEqual([true, true, 0]);
+  waits = false;
+  finish(run);
+  expect(kernel.entries.size).toBe(5);
+  expect(run.report(NOTHING)).toMatchObject({ first: 0, committed: 5, failed: 0 });
+});
+
 test("what packets wait for goes first, its master before it; each flow once, and the sums are as without", () => {
   const { kernel, external, internal, begin } = world();
   for (let i = 0; i < 20; i++) external.create(numbered(i), 0);

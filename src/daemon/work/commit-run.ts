@@ -59,7 +59,8 @@ export class CommitRun {
     let added = this.#addFirst(nowMs);
     let passed = 0;
     this.#isLastTry = this.#isAllIn;
-    while (commit.hasRoom() && passed < PASSED_MAX) {
+    const waits = this.#first?.isWaiting === true;
+    while (!waits && commit.hasRoom() && passed < PASSED_MAX) {
       const slot = this.#next(nowMs);
       if (slot === LOOK_ON) {
         passed += PASSED_MAX / 4;
@@ -76,7 +77,7 @@ export class CommitRun {
     this.done += added;
     this.#flush();
     if (this.#alone.length > 0) this.#withoutMasters(nowMs);
-    return added > 0 || passed > 0 || this.#orphans.length > 0;
+    return waits || added > 0 || passed > 0 || this.#orphans.length > 0;
   }
 
   report(expectations: ExpectationsCommitReport): CommitReport {

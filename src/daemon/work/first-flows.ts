@@ -25,6 +25,7 @@ import {
 import { mirror } from "../../flow/reply.ts";
 import { monotonicMs } from "../clock.ts";
 import type { TupleSource } from "../held-tuples.ts";
+import { TupleRing } from "../tuple-ring.ts";
 
 /** Held packets that are read between two batches of the commit. */
 const PACKETS_AT_ONCE = 128;
@@ -45,8 +46,7 @@ export class FirstFlows {
   readonly #replies: ReplyIndex;
   readonly #nowMs: () => number;
   readonly #tuple = new Uint32Array(new ArrayBuffer(KEY_WORDS * 4));
-  readonly #waiting = new Uint32Array(new ArrayBuffer(WAITING * KEY_WORDS * 4));
-  #waitingCount = 0;
+  readonly #waiting = new TupleRing(WAITING);
   readonly #found = new Uint32Array(new ArrayBuffer(FOUND * 4));
   #foundCount = 0;
   #nextFound = 0;
@@ -65,7 +65,7 @@ export class FirstFlows {
     for (let read = 0; read < PACKETS_AT_ONCE && this.#hasRoom && this.#packets.next(tuple); read++)
       if (!this.#resolve(tuple)) this.#wait(tuple);
     if (this.#replies.isWhole) return;
-    const endMs = this.#nowMs() + (this.#waitingCount > 0 ? WHOLE_MS : SHARE_MS);
+    const endMs = this.#nowMs() + (this.isWaiting ? WHOLE_MS : SHARE_MS);
     do this.#replies.build(SLOTS_PER_LOOK);
     while (!this.#replies.isWhole && this.#nowMs() < endMs);
     this.#lookAgain();
@@ -79,6 +79,11 @@ export class FirstFlows {
     return -1;
   }
 
+  /** A packet waits for the index, which is soon there: the others' turn can wait as well. */
+  get isWaiting(): boolean {
+    return this.#waiting.count > 0;
+  }
+
   get #hasRoom(): boolean {
     return this.#foundCount + 2 <= FOUND;
   }
@@ -86,17 +91,13 @@ export class FirstFlows {
   /** Those that wait, by what the index has by now; once it is whole, nobody does any more. */
   #lookAgain(): void {
     const tuple = this.#tuple;
-    let left = 0;
-    for (let i = 0; i < this.#waitingCount; i++) {
-      tuple.set(this.#waiting.subarray(i * KEY_WORDS, (i + 1) * KEY_WORDS));
-      if (!this.#hasRoom || !this.#resolve(tuple)) this.#waiting.set(tuple, left++ * KEY_WORDS);
-    }
-    this.#waitingCount = this.#replies.isWhole ? 0 : left;
+    for (let i = this.#waiting.count; i > 0 && this.#hasRoom && this.#waiting.shift(tuple); i--)
+      if (!this.#resolve(tuple)) this.#waiting.add(tuple);
+    if (this.#replies.isWhole) this.#waiting.clear();
   }
 
   #wait(tuple: Uint32Array): void {
-    if (this.#replies.isWhole || this.#waitingCount === WAITING) return;
-    this.#waiting.set(tuple, this.#waitingCount++ * KEY_WORDS);
+    if (!this.#replies.isWhole && !this.#waiting.isFull) this.#waiting.add(tuple);
   }
 
   /** Whether the packet's flow is found; the tuple is left as it came. */
