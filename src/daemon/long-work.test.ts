@@ -45,3 +45,14 @@ test("who sleeps by itself, however briefly each time, never does long work", ()
     expect(longWork.goesOn).toBe(false);
   }
 });
+
+test("what is urgent has its tenths of a second, whatever was worked before", () => {
+  const longWork = new LongWork();
+  work(longWork, 10_000);
+  longWork.forgive();
+  expect(longWork.goesOn).toBe(false);
+  work(longWork, 390);
+  expect(longWork.goesOn).toBe(false);
+  work(longWork, 20);
+  expect(longWork.goesOn).toBe(true);
+});

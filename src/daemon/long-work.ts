@@ -20,6 +20,11 @@ export class LongWork {
     return this.#goesOn;
   }
 
+  /** What comes now is urgent, whatever was worked before: a rest is taken as had. */
+  forgive(): void {
+    this.slept(DEBT_MS_MAX + CREDIT_MS);
+  }
+
   worked(milliseconds: number): void {
     this.#debtMs = Math.min(DEBT_MS_MAX, this.#debtMs + milliseconds * SLEEP_PART);
     if (this.#debtMs > 0) this.#goesOn = true;

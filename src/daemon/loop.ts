@@ -13,11 +13,9 @@ import { BATCH_EVENTS, EVENT_NEW, EVENT_NONE, type EventKind } from "../kernel/e
 import { monotonicMs } from "./clock.ts";
 import { Gather } from "./gather.ts";
 import type { Link } from "./link.ts";
-import { LongWork } from "./long-work.ts";
 import type { Node } from "./node.ts";
 import type { Part } from "./pauses.ts";
 import { Portion } from "./portion.ts";
-import type { RealtimePriority } from "./realtime-priority.ts";
 import type { Roles } from "./roles.ts";
 import type { Systemd } from "./systemd.ts";
 import { answerPreparations } from "./work/handover.ts";
@@ -51,7 +49,6 @@ export interface LoopParts {
   readonly addresses: AddressWatch;
   readonly systemd: Systemd;
   readonly roles: Roles;
-  readonly priority: RealtimePriority;
   /** Own addresses or links changed. */
   readonly addressesChanged: () => void;
   /** The kernel dropped events. */
@@ -69,7 +66,6 @@ export class Loop {
   readonly #allButEvents = new Epoll();
   readonly #gather: Gather;
   readonly #masters: TranslatedMasters;
-  readonly #longWork = new LongWork();
   readonly #flow = new Flow();
   readonly #eventPortion = new Portion(EVENTS_LEAST, BATCH_EVENTS);
   readonly #datagramPortion = new Portion(DATAGRAMS_LEAST, RECEIVE_DATAGRAMS);
@@ -107,7 +103,7 @@ export class Loop {
       const waitedMs = monotonicMs();
       const bun = this.#wait();
       const wokeMs = monotonicMs();
-      const { pauses, state } = this.#node;
+      const { pauses, priority, state } = this.#node;
       const { started } = state;
       pauses.began(wokeMs);
       const working = this.#node.jobs.busy; // Whoever waits for a job hears of its end when Bun's loop runs.
@@ -115,8 +111,7 @@ export class Loop {
       const serve = bun || working || this.#parts.clients();
       if (serve) await new Promise<void>((resolve) => setImmediate(resolve));
       const nowMs = monotonicMs();
-      this.#longWork.worked(nowMs - wokeMs);
-      this.#parts.priority.give(!this.#longWork.goesOn);
+      priority.worked(nowMs - wokeMs);
       if (serve) this.#servedBunMs = nowMs;
       if (!started) continue;
       pauses.did("bun", nowMs);
@@ -131,7 +126,7 @@ export class Loop {
     const startMs = monotonicMs();
     const ready = set.wait(this.#waitMs());
     const wokeMs = monotonicMs();
-    this.#longWork.slept(wokeMs - startMs);
+    this.#node.priority.slept(wokeMs - startMs);
     let bun = wokeMs - this.#servedBunMs >= BLIND_MS;
     for (let i = 0; i < ready; i++) {
       const tag = set.tag(i);

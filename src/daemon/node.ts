@@ -20,6 +20,7 @@ import type { Link } from "./link.ts";
 import type { Log } from "./log.ts";
 import type { NewWindows } from "./new-windows.ts";
 import type { Pauses } from "./pauses.ts";
+import type { RealtimePriority } from "./realtime-priority.ts";
 import type { VirtualAddress } from "./virtual-addresses.ts";
 
 export interface Node {
@@ -46,6 +47,7 @@ export interface Node {
   readonly virtual: readonly VirtualAddress[];
   readonly jobs: Jobs;
   readonly pauses: Pauses;
+  readonly priority: RealtimePriority;
   readonly audit: Audit;
   readonly flight: FlightRecorder;
   /** What the flight recorder sees by itself. */

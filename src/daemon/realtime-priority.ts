@@ -5,6 +5,7 @@
 import { errnoName } from "../../ffi/errno.ts";
 import { scheduleOrdinary, scheduleRealtime } from "../../ffi/scheduler.ts";
 import type { Log } from "./log.ts";
+import { LongWork } from "./long-work.ts";
 
 export class RealtimePriority {
   readonly #priority: number;
@@ -12,6 +13,7 @@ export class RealtimePriority {
   /** The kernel has granted it, and this loop may have it back. */
   #granted = false;
   #has = false;
+  readonly #longWork = new LongWork();
 
   /** `priority` 0: never. */
   constructor(priority: number, log: Log) {
@@ -23,10 +25,26 @@ export class RealtimePriority {
   start(): void {
     if (this.#priority === 0) return;
     this.#granted = true;
-    this.give(true);
+    this.#settle();
   }
 
-  give(wanted: boolean): void {
+  worked(milliseconds: number): void {
+    this.#longWork.worked(milliseconds);
+    this.#settle();
+  }
+
+  slept(milliseconds: number): void {
+    this.#longWork.slept(milliseconds);
+  }
+
+  /** A takeover begins: it has the priority, though the loop may have received a large table just now. */
+  takeover(): void {
+    this.#longWork.forgive();
+    this.#settle();
+  }
+
+  #settle(): void {
+    const wanted = !this.#longWork.goesOn;
     if (!this.#granted || wanted === this.#has) return;
     const answer = wanted ? scheduleRealtime(this.#priority) : scheduleOrdinary();
     if (answer >= 0) {

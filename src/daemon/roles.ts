@@ -226,6 +226,7 @@ export class Roles {
     state.role = role;
     replica.role = role;
     if (role === "master") {
+      this.#node.priority.takeover();
       gate.take(nowMs);
       if (gate.isShut) this.#node.flight.note("gate", "closed");
     } else gate.guard(nowMs);

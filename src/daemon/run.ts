@@ -126,9 +126,7 @@ async function serve(node: Node, addresses: AddressWatch): Promise<number> {
   node.flight.note("start", VERSION, { a: process.pid });
   log.info(`ctsync ${VERSION} starts: process ${process.pid}, control socket ${config.control.socket}`);
   const ownFlows = new OwnFlows(node);
-  const priority = new RealtimePriority(config.daemon.realtimePriority, log);
   const loop = new Loop({
-    priority,
     node,
     addresses,
     systemd,
@@ -138,7 +136,7 @@ async function serve(node: Node, addresses: AddressWatch): Promise<number> {
     readingWanted: () => readWanted(node),
     clients: () => control.busy,
   });
-  readKernel(node, systemd, priority);
+  readKernel(node, systemd);
   roles.begin(updateOwnAddresses(node), monotonicMs()); // Before the first flow.
   await loop.run();
   systemd.stopping();
@@ -207,6 +205,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
     virtual,
     jobs: new Jobs(),
     pauses: new Pauses(new ThreadUsage(), new ThreadUsage()),
+    priority: new RealtimePriority(config.daemon.realtimePriority, log),
     audit: newAudit(),
     flight: new FlightRecorder(config.recorder.path, config.recorder.sizeBytes, log),
     get watch() {
@@ -305,7 +304,7 @@ function updateOwnAddresses(node: Node, ownFlows?: OwnFlows): readonly OwnAddres
 }
 
 /** The first reading of the kernel's table; then systemd hears that we are ready, and the peer is asked for all it has. */
-function readKernel(node: Node, systemd: Systemd, priority: RealtimePriority): void {
+function readKernel(node: Node, systemd: Systemd): void {
   for (const session of node.replica.sessions) session.request();
   node.apply?.begin(monotonicMs());
   void node.jobs.add(resync(node)).then((result) => {
@@ -316,7 +315,7 @@ function readKernel(node: Node, systemd: Systemd, priority: RealtimePriority): v
       return;
     }
     node.state.started = true;
-    priority.start();
+    node.priority.start();
     node.log.info(
       `read ${result.value.read} flows from the kernel, ${node.replica.internal.count} of them to replicate`,
     );
