@@ -2,12 +2,13 @@
  * The pair that stands for one row of the table: two firewalls with one subject on both, so many other flows, and traffic.
  * FW1 is primary to begin with, and FW2 off. Whoever is rebooted comes back with an empty kernel.
  */
+import { availableParallelism } from "node:os";
 import { type Firewall, INSIDE, type InputInvalid, OUTSIDE, SYNC, VIRTUAL_ADDRESSES } from "../lab/firewall.ts";
 import { kernelCount } from "../lab/kernel-dump.ts";
 import { Lab } from "../lab/lab.ts";
 import { type MeasuredNode, makeNode } from "../lab/measured-node.ts";
 import type { LabProcess } from "../lab/process.ts";
-import { A, buildTwoFirewalls } from "../lab/two-firewalls.ts";
+import { A, buildTwoFirewalls, type TwoFirewalls } from "../lab/two-firewalls.ts";
 import { until } from "../lab/until.ts";
 import { ADVERT_MS } from "./plan.ts";
 import { joinPeer, notifyScript, type Subject } from "./subjects.ts";
@@ -206,6 +207,7 @@ export class Stand implements AsyncDisposable {
       inputInvalid: options.input,
       forwardRules: FORWARD_RULES,
     });
+    giveProcessors(firewalls);
     const [fw1, fw2] = [await machine(firewalls.fw1, options.subject), await machine(firewalls.fw2, options.subject)];
     const wire = await Wire.listen(firewalls, options.traceFolder);
     await fw1.boot();
@@ -280,6 +282,17 @@ export class Stand implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.#lab[Symbol.asyncDispose]();
   }
+}
+
+/**
+ * The hosts have a processor of their own. Real-time priority alone does not keep the firewalls' daemons from running before
+ * them: on a processor where ordinary threads wait for long, the kernel runs nothing else for 50 ms.
+ */
+function giveProcessors({ a, b, fw1, fw2 }: TwoFirewalls): void {
+  const count = availableParallelism();
+  if (count < 2) return;
+  for (const host of [a, b]) host.processors = "0";
+  for (const { namespace } of [fw1, fw2]) namespace.processors = `1-${count - 1}`;
 }
 
 async function machine(firewall: Firewall, subject: Subject): Promise<Machine> {

@@ -12,10 +12,7 @@ import { BULK_PORT, type ConnectionReport, FTP_PASSIVE_PORT, type Order, type Wa
 const SERVER = Bun.fileURLToPath(new URL("./traffic-server.ts", import.meta.url));
 const CLIENT = Bun.fileURLToPath(new URL("./traffic-client.ts", import.meta.url));
 const FTP_SERVER = Bun.fileURLToPath(new URL("../lab/ftp-server.ts", import.meta.url));
-/**
- * A and B stand for other machines, whose programs no daemon of a firewall keeps from running, not even one with real-time
- * priority: here all share the processors.
- */
+/** A and B stand for other machines: on the processor that they have here, nothing keeps their programs from running. */
 export const ELSEWHERE = ["chrt", "--rr", "50"] as const;
 const START_DEADLINE_MS = 10_000;
 const ORDER_DEADLINE_MS = 90_000;

@@ -17,6 +17,8 @@ export class Namespace {
   readonly name: string;
   /** Name the kernel knows it by, as "cts4711-1-fw1". */
   readonly realName: string;
+  /** The processors that its commands run on, as taskset names them; all of them unless set. */
+  processors: string | undefined;
 
   constructor(lab: Lab, name: string, realName: string) {
     this.lab = lab;
@@ -76,6 +78,7 @@ export class Namespace {
   }
 
   #inside(argv: readonly string[]): string[] {
-    return ["ip", "netns", "exec", this.realName, ...argv];
+    const pinned = this.processors === undefined ? [] : ["taskset", "-c", this.processors];
+    return ["ip", "netns", "exec", this.realName, ...pinned, ...argv];
   }
 }
