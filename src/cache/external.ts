@@ -14,13 +14,12 @@ import type { Digest } from "./digest.ts";
 import { FlowTable } from "./flow-table.ts";
 import type { FlowHash } from "./hash.ts";
 import { remainingSeconds } from "./remaining.ts";
-import { ReplyIndex } from "./reply-index.ts";
+import { ReplyScan } from "./reply-scan.ts";
 
 const PEERS_MAX = 8;
 
 export class ExternalCache {
   readonly #table: FlowTable;
-  readonly #hash: FlowHash;
   readonly #createdSeconds: Uint32Array;
   readonly #updatedSeconds: Uint32Array;
   /** Which peer told of the flow last, and in which round (stale-entries.ts). */
@@ -51,7 +50,6 @@ export class ExternalCache {
 
   constructor(flowsMax: number, hash: FlowHash, queue?: ApplyQueue) {
     this.#queue = queue;
-    this.#hash = hash;
     this.#table = new FlowTable(flowsMax, hash);
     this.#createdSeconds = new Uint32Array(flowsMax);
     this.#updatedSeconds = new Uint32Array(flowsMax);
@@ -112,9 +110,9 @@ export class ExternalCache {
     return this.#table.find(tuple);
   }
 
-  /** To find translated flows by their reply tuple; empty still. */
-  replyIndex(): ReplyIndex {
-    return new ReplyIndex(this.#table, this.#hash);
+  /** To find flows by their reply tuples. */
+  replyScan(): ReplyScan {
+    return new ReplyScan(this.#table);
   }
 
   /** False when the cache is full and the flow is not in it. `peer`: who tells of it. */

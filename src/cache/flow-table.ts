@@ -29,8 +29,8 @@ import {
   REPLY_PORTS,
   REPLY_SRC,
 } from "../flow/flow.ts";
-import { mirroredPorts } from "../flow/reply.ts";
 import type { FlowHash } from "./hash.ts";
+import { replyMark } from "./reply-scan.ts";
 import { Slab } from "./slab.ts";
 import { SlotIndex } from "./slot-index.ts";
 
@@ -155,34 +155,30 @@ export class FlowTable {
     }
   }
 
-  /**
-   * The reply tuple of the flow in `slot`, where a key has the original one; false where it is the mirror of that, or no flow is
-   * there.
-   */
-  replyKey(slot: number, key: Uint32Array): boolean {
+  /** The first slot of `from` to `end` whose flow has reply ports that are marked, or `end`. */
+  nextReply(from: number, end: number, marks: Uint8Array): number {
+    const table = this.#slots.words;
+    for (let slot = from; slot < end; slot++) {
+      const at = slot * WORDS;
+      if (marks[replyMark(table[at + AT_REPLY_PORTS])] === 1 && table[at] !== 0) return slot;
+    }
+    return end;
+  }
+
+  /** The reply tuple of the flow in `slot`, where a key has the original one. */
+  replyKey(slot: number, key: Uint32Array): void {
     const table = this.#slots.words;
     const at = slot * WORDS;
-    const proto = table[at];
-    if (proto === 0) return false;
-    const ports = table[at + AT_REPLY_PORTS];
-    let isMirror = ports === mirroredPorts(proto, table[at + 3]);
-    if (familyOf(proto) === 6) {
-      const wide = this.#wide.words;
-      const orig = table[at + 1] * 16;
-      const reply = orig + 8;
-      for (let i = 0; i < 8; i++) {
-        if (wide[reply + i] !== wide[orig + ((i + 4) & 7)]) isMirror = false;
-        key[ORIG_SRC + i] = wide[reply + i];
-      }
+    key[PROTO] = table[at];
+    key[ORIG_PORTS] = table[at + AT_REPLY_PORTS];
+    if (familyOf(table[at]) === 6) {
+      const reply = table[at + 1] * 16 + 8;
+      for (let i = 0; i < 8; i++) key[ORIG_SRC + i] = this.#wide.words[reply + i];
     } else {
-      if (table[at + 4] !== table[at + 2] || table[at + 5] !== table[at + 1]) isMirror = false;
       key.fill(0, ORIG_SRC, ORIG_PORTS);
       key[ORIG_SRC] = table[at + 4];
       key[ORIG_DST] = table[at + 5];
     }
-    key[PROTO] = proto;
-    key[ORIG_PORTS] = ports;
-    return !isMirror;
   }
 
   /** Timeout of the flow in `slot` in seconds, 0 when there is none. */

@@ -79,7 +79,7 @@ export function mirror(tuple: Uint32Array): void {
 }
 
 /** The ports word of the answer to a flow that nobody translated. */
-export function mirroredPorts(proto: number, ports: number): number {
+function mirroredPorts(proto: number, ports: number): number {
   const l4proto = l4protoOf(proto);
   return isIcmp(l4proto) ? icmpReply(l4proto, ports) : ((ports << 16) | (ports >>> 16)) >>> 0;
 }

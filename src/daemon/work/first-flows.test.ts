@@ -23,9 +23,9 @@ function tuple({ words }: Flow, source: number, destination: number, ports: numb
   return [words[PROTO], ...four(source), ...four(destination), ports];
 }
 
-/** A look gives the index as much time as the clock allows: where that stands still, all it wants. */
+/** A look gives the walk as much time as the clock allows: where that stands still, all it wants. */
 function world(flows: readonly Flow[], packets: number[][], nowMs: () => number = () => 0) {
-  const external = new ExternalCache(4_096, new FlowHash(1, 2));
+  const external = new ExternalCache(16_384, new FlowHash(1, 2));
   for (const flow of flows) external.create(flow, 0);
   const source = {
     next: (words: Uint32Array): boolean => {
@@ -71,18 +71,28 @@ test("the original direction, the reply's, and one whose destination the rules h
   expect(world([plain, snat, dnat, ping], unknown).look()).toEqual([]);
 });
 
-test("a packet in the reply direction waits for the index, and is not lost while that is made", () => {
-  const flows = Array.from({ length: 3_000 }, (_, i) => other(i));
-  flows[2_999]!.words[REPLY_DST] = VIRTUAL;
-  const packet = tuple(flows[0]!, SERVER[0]!, VIRTUAL, portsWord(80, 3_000));
+test("a packet in the reply direction waits for the walk, and so does the commit, until walks had more than their share", () => {
+  const flows = Array.from({ length: 12_000 }, (_, i) => other(i));
+  flows[11_999]!.words[REPLY_DST] = VIRTUAL;
+  const packet = tuple(flows[0]!, SERVER[0]!, VIRTUAL, portsWord(80, 12_000));
+  const stranger = tuple(flows[0]!, SERVER[0]!, VIRTUAL, portsWord(80, 13_000));
   let clockMs = 0;
-  const { first, look } = world(flows, [packet], () => {
-    clockMs += 10; // A look is over after the first part.
+  const packets = [packet];
+  const { first, look } = world(flows, packets, () => {
+    clockMs += 1; // A look is over after the first parts.
     return clockMs;
   });
-  const looks = Array.from({ length: 10 }, () => ({ slots: look(), waits: first.isWaiting }));
-  expect(looks.flatMap(({ slots }) => slots)).toEqual([2_999]);
-  expect(looks.map(({ waits }) => waits)).toEqual([true, true, true, true, true, ...Array(5).fill(false)]);
+  const looks = Array.from({ length: 4 }, () => ({ slots: look(), waits: first.isWaiting }));
+  expect(looks.flatMap(({ slots }) => slots)).toEqual([11_999]);
+  expect(looks[0]!.waits).toBeTrue();
+  expect(looks.at(-1)!.waits).toBeFalse();
+  const waits = Array.from({ length: 200 }, () => {
+    packets.push(stranger);
+    expect(look()).toEqual([]);
+    return first.isWaiting;
+  });
+  expect(waits.slice(0, 10)).toContain(true);
+  expect(waits.slice(-40)).toContain(false);
 });
 
 test("a flood of packets takes a bounded share of each look; none of a known flow is passed over", () => {

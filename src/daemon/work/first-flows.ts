@@ -1,14 +1,14 @@
 /**
  * Flows that a takeover's commit takes first, because packets of theirs wait at the gate (D-031).
  *
- *   first.look()                               reads what was held meanwhile, and goes on with the index of reply tuples
+ *   first.look()                               reads what was held meanwhile, and goes on with the walk for reply tuples
  *   while ((slot = first.next()) >= 0) …       slots of the external cache, masters before what is related to them
  *
  * A packet goes in its flow's original direction or in the reply's, and where the user's rules have translated its destination
  * already, it is the mirror of one of them. Where no flow is found, the packet waits for the commit's end, as all once did.
  */
 import type { ExternalCache } from "../../cache/external.ts";
-import type { ReplyIndex } from "../../cache/reply-index.ts";
+import { type ReplyScan, TUPLES_MAX } from "../../cache/reply-scan.ts";
 import {
   Flow,
   HAS_MASTER,
@@ -25,28 +25,26 @@ import {
 import { mirror } from "../../flow/reply.ts";
 import { monotonicMs } from "../clock.ts";
 import type { TupleSource } from "../held-tuples.ts";
-import { TupleRing } from "../tuple-ring.ts";
 
-/** Held packets that are read between two batches of the commit. */
-const PACKETS_AT_ONCE = 128;
-/** Tuples that wait for the index. The first to come are the first to be sent again. */
-const WAITING = 256;
 /** Slots that are found and not taken yet: a master may go before each. */
 const FOUND = 1_024;
-/** The index has its share of the commit's time, and all of it while somebody waits for it. */
-const SHARE_MS = 0.5;
-const WHOLE_MS = 2;
-const SLOTS_PER_LOOK = 512;
+/** A walk has this share of the commit's time and this much more, in which the commit waits for it; then they go on in turn. */
+const CREDIT_MS = 50;
+const SHARE = 0.25;
+const WALK_MS = 2;
+const WALK_MS_LATER = 0.5;
+const SLOTS_PER_LOOK = 4_096;
 
 export class FirstFlows {
   /** Flows that were taken. */
   taken = 0;
   readonly #packets: TupleSource;
   readonly #external: ExternalCache;
-  readonly #replies: ReplyIndex;
+  readonly #replies: ReplyScan;
   readonly #nowMs: () => number;
+  readonly #startMs: number;
+  #walkedMs = 0;
   readonly #tuple = new Uint32Array(new ArrayBuffer(KEY_WORDS * 4));
-  readonly #waiting = new TupleRing(WAITING);
   readonly #found = new Uint32Array(new ArrayBuffer(FOUND * 4));
   #foundCount = 0;
   #nextFound = 0;
@@ -56,19 +54,14 @@ export class FirstFlows {
   constructor(packets: TupleSource, external: ExternalCache, nowMs = monotonicMs) {
     this.#packets = packets;
     this.#external = external;
-    this.#replies = external.replyIndex();
+    this.#replies = external.replyScan();
     this.#nowMs = nowMs;
+    this.#startMs = nowMs();
   }
 
   look(): void {
-    const tuple = this.#tuple;
-    for (let read = 0; read < PACKETS_AT_ONCE && this.#hasRoom && this.#packets.next(tuple); read++)
-      if (!this.#resolve(tuple)) this.#wait(tuple);
-    if (this.#replies.isWhole) return;
-    const endMs = this.#nowMs() + (this.isWaiting ? WHOLE_MS : SHARE_MS);
-    do this.#replies.build(SLOTS_PER_LOOK);
-    while (!this.#replies.isWhole && this.#nowMs() < endMs);
-    this.#lookAgain();
+    if (!this.#replies.isUnderWay) this.#read();
+    if (this.#replies.isUnderWay) this.#walk();
   }
 
   /** The next slot, or -1: none for now. Its flow may have left it since. */
@@ -79,49 +72,52 @@ export class FirstFlows {
     return -1;
   }
 
-  /** A packet waits for the index, which is soon there: the others' turn can wait as well. */
+  /** A packet's flow is looked for, and soon found: the others' turn can wait as well. */
   get isWaiting(): boolean {
-    return this.#waiting.count > 0;
+    return this.#replies.isUnderWay && this.#walkedMs < CREDIT_MS + (this.#nowMs() - this.#startMs) * SHARE;
   }
 
   get #hasRoom(): boolean {
     return this.#foundCount + 2 <= FOUND;
   }
 
-  /** Those that wait, by what the index has by now; once it is whole, nobody does any more. */
-  #lookAgain(): void {
+  /** Packets that come during a walk wait for its end in the socket, and those that have no room there are sent again. */
+  #read(): void {
     const tuple = this.#tuple;
-    for (let i = this.#waiting.count; i > 0 && this.#hasRoom && this.#waiting.shift(tuple); i--)
-      if (!this.#resolve(tuple)) this.#waiting.add(tuple);
-    if (this.#replies.isWhole) this.#waiting.clear();
-  }
-
-  #wait(tuple: Uint32Array): void {
-    if (!this.#replies.isWhole && !this.#waiting.isFull) this.#waiting.add(tuple);
-  }
-
-  /** Whether the packet's flow is found; the tuple is left as it came. */
-  #resolve(tuple: Uint32Array): boolean {
-    let slot = this.#find(tuple);
-    if (slot < 0) {
-      mirror(tuple);
-      slot = this.#find(tuple);
-      mirror(tuple);
+    for (let read = 0; read < TUPLES_MAX && this.#hasRoom && this.#packets.next(tuple); read++) {
+      const slot = this.#find(tuple);
+      if (slot >= 0) this.#take(slot);
+      else this.#replies.wants(tuple);
     }
-    if (slot < 0) return false;
+  }
+
+  #walk(): void {
+    const beganMs = this.#nowMs();
+    const endMs = beganMs + (this.isWaiting ? WALK_MS : WALK_MS_LATER);
+    do this.#replies.walk(SLOTS_PER_LOOK, this.#take);
+    while (this.#replies.isUnderWay && this.#nowMs() < endMs);
+    this.#walkedMs += this.#nowMs() - beganMs;
+  }
+
+  /** By its original tuple, or by what mirrors that. */
+  #find(tuple: Uint32Array): number {
+    const slot = this.#external.findTuple(tuple);
+    if (slot >= 0) return slot;
+    mirror(tuple);
+    const mirrored = this.#external.findTuple(tuple);
+    mirror(tuple);
+    return mirrored;
+  }
+
+  readonly #take = (slot: number): void => {
+    if (!this.#hasRoom) return;
     this.#external.read(slot, this.#flow, 0);
     if (this.#flow.has(HAS_MASTER)) {
       const master = this.#masterOf(this.#flow.words);
       if (master >= 0) this.#found[this.#foundCount++] = master;
     }
     this.#found[this.#foundCount++] = slot;
-    return true;
-  }
-
-  #find(tuple: Uint32Array): number {
-    const slot = this.#external.findTuple(tuple);
-    return slot >= 0 ? slot : this.#replies.find(tuple);
-  }
+  };
 
   #masterOf(related: Uint32Array): number {
     const { words } = this.#master;
