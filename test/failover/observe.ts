@@ -17,9 +17,9 @@ const SAMPLE_MS = 4;
 const ADVERTISED_MS = 1_000;
 /** What is left of the firewalls' own talk, and of connections that end meanwhile. */
 const FLOWS_SLACK = 8;
-/** The kernel's shortest time until a retransmission, and what is lost in doing it. */
+/** The kernel's shortest time until a retransmission; what a delayed acknowledgement and the way add to it, and the time until a connection asks again. */
 const RTO_MIN_MS = 200;
-const RTO_SLACK_MS = 100;
+const RTO_SLACK_MS = 150;
 const TOLD_MAX = 5;
 const FATES_MAX = 10;
 const TICK_MS = 10; // of /proc/PID/stat
