@@ -22,7 +22,9 @@ export interface LinkEnd {
   readonly addresses?: readonly string[]; // with prefix length, either family
 }
 
-type MachineSetting = `net.netfilter.${"nf_log_all_netns" | "nf_conntrack_max" | "nf_conntrack_buckets"}`;
+type MachineSetting =
+  | `net.netfilter.${"nf_log_all_netns" | "nf_conntrack_max" | "nf_conntrack_buckets"}`
+  | "kernel.sched_rr_timeslice_ms";
 
 const living = new Set<Lab>();
 let labsCreated = 0;
