@@ -62,6 +62,8 @@ export interface NodeState {
   words: number;
   /** The kernel's table has been read. */
   started: boolean;
+  /** The rehearsal after the start is over: what a takeover does is compiled. */
+  rehearsed: boolean;
   /** Events were lost: the internal cache may lack flows, or hold dead ones, until the reread is through. */
   suspect: boolean;
   /** More events were lost while the table was reread. */

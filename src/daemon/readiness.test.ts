@@ -22,6 +22,7 @@ function node(
     asideUntilMs?: number;
     peerRole?: string;
     isCurrent?: boolean;
+    rehearsed?: boolean;
   } = {},
 ): Node {
   const held = {
@@ -47,6 +48,7 @@ function node(
   return {
     state: {
       started: true,
+      rehearsed: other.rehearsed ?? true,
       role: other.role ?? "backup",
       suspect: other.suspect ?? false,
       asideUntilMs: other.asideUntilMs,
@@ -143,4 +145,17 @@ test("who has handed over is there again once the new primary is silent, or can 
   expect(readiness(node({ role, asideUntilMs, peerRole: "master", peer: "silent" }), NOW_MS).aside).toBeFalse();
   expect(readiness(node({ role, asideUntilMs, peerRole: "fault" }), NOW_MS).aside).toBeFalse();
   expect(readiness(node({ role, asideUntilMs, peerRole: "stop" }), NOW_MS).aside).toBeFalse();
+});
+
+test("who has just started is ready once it has rehearsed, or after ten seconds; at once where nobody else is there", () => {
+  const cold = node({ rehearsed: false });
+  expect(readiness(cold, 9_000)).toEqual({
+    ready: false,
+    aside: false,
+    reason: "this node has all, but has just started: a takeover would be slow still",
+  });
+  expect(readiness(cold, 10_000).ready).toBeTrue();
+  expect(readiness(node({ rehearsed: true }), 9_000).ready).toBeTrue();
+  expect(readiness(node({ rehearsed: false, peer: "silent" }), 9_000).ready).toBeTrue();
+  expect(readiness(node({ rehearsed: false, role: "master" }), 9_000).ready).toBeTrue();
 });

@@ -13,6 +13,9 @@ const FIRST_WORD_MS = 3_500;
 /** Two caches under load are equal now and then: so long ago is recent enough, whatever the last comparison said. */
 const PROOF_MS = 30_000;
 
+/** A rehearsal that was kept from running is waited for no longer after our start. */
+const REHEARSAL_MS_MAX = 10_000;
+
 /** Reasons why something of the peer's may be missing here. */
 const LACKING = ["external-full", "control-dropped"] as const;
 
@@ -34,6 +37,8 @@ export function readiness(node: Node, nowMs: number): ReadyReport {
   }
   if (replica.sessions.every((session) => session.peerState(nowMs) === "silent"))
     return yes(`${peersOf(node)} is not heard, so there is nothing that could be missing`);
+  if (!state.rehearsed && nowMs - node.startedMs < REHEARSAL_MS_MAX)
+    return no("this node has all, but has just started: a takeover would be slow still");
   const leftovers = replica.sessions.reduce((sum, _, peer) => sum + replica.held(peer).leftovers, 0);
   const beside = leftovers === 0 ? "" : `, and ${leftovers} flows that it told before it started anew, for a while`;
   return yes(`this node holds all that ${peersOf(node)} has${beside}`);

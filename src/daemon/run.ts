@@ -216,6 +216,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
       role: "unknown",
       words: 0,
       started: false,
+      rehearsed: false,
       suspect: false,
       lostAgain: false,
       rereading: 0,
@@ -328,7 +329,10 @@ function readKernel(node: Node, systemd: Systemd): void {
           node.links.some((link) => link.sealed),
         ),
       )
-      .then(() => node.jobs.addIdle(collect(node)));
+      .then(() => {
+        node.state.rehearsed = true;
+        return node.jobs.addIdle(collect(node));
+      });
     const { auditSeconds } = node.config.sync;
     if (auditSeconds > 0)
       node.jobs.addIdle(audit(node, auditSeconds * 1_000)).catch((error: unknown) => {
