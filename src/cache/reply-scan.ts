@@ -1,6 +1,6 @@
 /**
- * Which slots hold the flows with some reply tuples, told by one walk over all slots: half a millisecond for 100,000. An index
- * of reply tuples would take 20 to make, for the few packets that a takeover's commit is asked about.
+ * Which slots hold the flows with some reply tuples, told by one walk over all slots: 2 ms for 100,000 and 128 tuples, 8 to
+ * 10 for 500,000. An index of reply tuples would take 20 to make for 100,000, for the few packets that a takeover's commit is asked about.
  *
  *   while (scan.wants(tuple)) …          false: no more for this walk
  *   scan.walk(slots, found)              goes on with so many slots; the tuples are forgotten at the end

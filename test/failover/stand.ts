@@ -255,13 +255,13 @@ export class Stand implements AsyncDisposable {
     const primary = backup === this.fw1 ? this.fw2 : this.fw1;
     const { program, isLive } = backup.subject;
     let most = { held: -1, atMs: performance.now() };
-    let last = "";
+    let last = (): string => "";
     const holdsAll = async (): Promise<boolean> => {
       const [there, here] = await Promise.all([primary.node.counts(), backup.node.counts()]);
       // Without an external cache, conntrackd counts none.
       const inCache = isLive && program === "conntrackd" ? Number.POSITIVE_INFINITY : here.external;
       const held = Math.min(inCache, isLive ? backup.kernelFlows : Number.POSITIVE_INFINITY);
-      last = `${JSON.stringify({ there, here })}, kernels ${primary.kernelFlows} and ${backup.kernelFlows}`;
+      last = () => `${JSON.stringify({ there, here })}, kernels ${primary.kernelFlows} and ${backup.kernelFlows}`;
       if (held > most.held) most = { held, atMs: performance.now() };
       const isStuck = program === "conntrackd" && performance.now() - most.atMs > STUCK_MS;
       const isComplete = there.internal >= this.options.flows && held >= there.internal - OWN_FLOWS_MAX;
@@ -271,7 +271,7 @@ export class Stand implements AsyncDisposable {
     try {
       await until(holdsAll, SYNC_DEADLINE_MS, "the backup holds what the primary has");
     } catch (error) {
-      throw new Error(`${error instanceof Error ? error.message : error}: ${last}`);
+      throw new Error(`${error instanceof Error ? error.message : error}: ${last()}`);
     }
     await Bun.sleep(REST_MS);
   }
