@@ -1,6 +1,7 @@
 /** A planned handover between two sealed firewalls, on real keepalived: nothing dies of it, nothing is even INVALID. */
 import { describe, expect, test } from "bun:test";
 import type { Failover } from "../../src/recorder/timeline.ts";
+import { BusyConnections } from "../lab/busy-connections.ts";
 import { conntrackTable } from "../lab/conntrack.ts";
 import { CTSYNC, type Daemon, startDaemon, writeConfig } from "../lab/ctsync.ts";
 import { succeed } from "../lab/execute.ts";
@@ -52,27 +53,6 @@ const becomes = (daemon: Daemon, role: string): Promise<boolean> =>
     `${daemon.namespace.name} is ${role}`,
   );
 
-const SERVER = `Bun.listen({ hostname: "0.0.0.0", port: 7100, socket: { data: (socket, data) => void socket.write(data) } });
-console.log("listening");`;
-/** Each connection asks again when it is answered; one line a tenth of a second tells how they are. */
-const CLIENT = `let open = 0, ended = 0, answers = 0;
-const socket = {
-  open: (s) => { open++; s.write("x"); },
-  data: (s) => { answers++; setTimeout(() => s.write("x"), 20); },
-  close: () => { ended++; },
-  error: () => { ended++; },
-};
-for (let i = 0; i < ${CONNECTIONS}; i++) await Bun.connect({ hostname: "${B.ipv4}", port: 7100, socket });
-setInterval(() => console.log(JSON.stringify({ open, ended, answers })), 100);`;
-
-interface Connections {
-  readonly open: number;
-  readonly ended: number;
-  readonly answers: number;
-}
-const last = (client: LabProcess): Connections =>
-  JSON.parse(client.lines.at(-1)?.text ?? '{"open":0,"ended":0,"answers":0}') as Connections;
-
 /** Resets that this machine's kernel sent. */
 async function resets({ namespace }: Firewall): Promise<number> {
   const text = await namespace.run(["cat", "/proc/net/snmp"]);
@@ -89,15 +69,8 @@ interface Busy {
   readonly backup: Daemon;
   /** Of FW1. */
   readonly vrrp: LabProcess;
-  readonly client: LabProcess;
+  readonly connections: BusyConnections;
   readonly session: LineSession;
-}
-
-/** Its connections are open. */
-async function startClient(a: Namespace): Promise<LabProcess> {
-  const client = a.spawn([process.execPath, await a.lab.write("client.ts", CLIENT)]);
-  await until(() => last(client).open === CONNECTIONS, DEADLINE_MS, "the connections are open");
-  return client;
 }
 
 /** Two sealed firewalls with busy connections and a session through them, all of which the backup has. */
@@ -117,22 +90,20 @@ async function startBusy(
   await keepalived(fw2, backup, weight);
   await becomes(backup, "backup");
 
-  const server = b.spawn([process.execPath, await lab.write("server.ts", SERVER)]);
-  await server.waitForLine(/^listening$/, DEADLINE_MS);
-  const client = await startClient(a);
+  await BusyConnections.serve(b);
+  const connections = await BusyConnections.open(a, CONNECTIONS);
   const ssh = await SshServer.start(b);
   const session = await ssh.open(a, B.ipv4, 20);
   await until(async () => (await backup.status()).external > CONNECTIONS, DEADLINE_MS, "the backup has them");
   await until(async () => (await backup.command("ready")).status === 0, DEADLINE_MS, "the backup is ready");
-  return { a, b, fw1, fw2, primary, backup, vrrp, client, session };
+  return { a, b, fw1, fw2, primary, backup, vrrp, connections, session };
 }
 
 /** Every connection is answered again and again, none has ended, and no packet met a kernel that did not know its flow. */
-async function expectNothingLost({ fw1, fw2, primary, backup, client, session }: Busy): Promise<void> {
+async function expectNothingLost({ fw1, fw2, primary, backup, connections, session }: Busy): Promise<void> {
   await session.nextAnswer(DEADLINE_MS);
-  const { answers } = last(client);
-  await until(() => last(client).answers > answers + 2 * CONNECTIONS, DEADLINE_MS, "the connections go on");
-  expect(last(client)).toMatchObject({ open: CONNECTIONS, ended: 0 });
+  await connections.goOn(DEADLINE_MS);
+  expect(connections.last).toMatchObject({ open: CONNECTIONS, ended: 0 });
   expect(session.answersAreComplete).toBe(true);
   expect([await fw1.invalidCount(), await fw2.invalidCount()]).toEqual([0, 0]);
   expect([await resets(fw1), await resets(fw2)]).toEqual([0, 0]);
@@ -240,7 +211,7 @@ describe("a planned handover", () => {
         Promise.reject(new Error(`too early: ${stdout}${stderr}`)),
       );
       await Promise.race([answered, primary.process.waitForLine(/stands aside/, DEADLINE_MS)]);
-      const begun = await startClient(a);
+      const begun = await BusyConnections.open(a, CONNECTIONS);
       const known = async () =>
         (await conntrackTable(fw2.namespace)).filter((line) => /ESTABLISHED.*dport=7100 /.test(line)).length;
       await until(
@@ -253,7 +224,7 @@ describe("a planned handover", () => {
       expect(await handover).toMatchObject({ status: 0, stderr: "" });
       expect([await fw1.isPrimary(), await fw2.isPrimary()]).toEqual([false, true]);
       await expectNothingLost(busy);
-      await expectNothingLost({ ...busy, client: begun });
+      await expectNothingLost({ ...busy, connections: begun });
       expect((await backup.status()).gate.held).toBe(0);
     },
     TEST_MS,
