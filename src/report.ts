@@ -290,6 +290,7 @@ export interface NotifyStep {
     | "flush"
     | "resync"
     | "bulk"
+    | "relax-windows"
     | "reset-timers"
     | "restore-timers"
     | "request";

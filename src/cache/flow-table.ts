@@ -18,7 +18,11 @@ import {
   type Flow,
   familyOf,
   HAS,
+  HAS_HELPER,
+  HAS_LIBERAL,
   HAS_RARE,
+  IPPROTO_TCP,
+  l4protoOf,
   ORIG_DST,
   ORIG_PORTS,
   ORIG_SRC,
@@ -184,6 +188,33 @@ export class FlowTable {
   /** Timeout of the flow in `slot` in seconds, 0 when there is none. */
   timeoutOf(slot: number): number {
     return this.#slots.words[slot * WORDS + AT_TIMEOUT];
+  }
+
+  /** The first slot from `from` on of a TCP flow without HAS_LIBERAL, or with a helper; or -1. */
+  nextStrict(from: number): number {
+    const table = this.#slots.words;
+    for (let slot = from; slot < this.#slots.end; slot++) {
+      const at = slot * WORDS;
+      const isLax = (table[at + AT_STATE] & (HAS_LIBERAL | HAS_HELPER)) === HAS_LIBERAL;
+      if (!isLax && l4protoOf(table[at]) === IPPROTO_TCP) return slot;
+    }
+    return -1;
+  }
+
+  /** The first slot from `from` on of a flow with a helper, or -1. */
+  nextHelped(from: number): number {
+    const table = this.#slots.words;
+    for (let slot = from; slot < this.#slots.end; slot++) {
+      const at = slot * WORDS;
+      if ((table[at + AT_STATE] & HAS_HELPER) !== 0 && table[at] !== 0) return slot;
+    }
+    return -1;
+  }
+
+  setLiberal(slot: number, isLiberal: boolean): void {
+    const at = slot * WORDS + AT_STATE;
+    if (isLiberal) this.#slots.words[at] |= HAS_LIBERAL;
+    else this.#slots.words[at] &= ~HAS_LIBERAL;
   }
 
   remove(slot: number): void {

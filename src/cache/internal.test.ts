@@ -5,12 +5,14 @@ import {
   HAS,
   HAS_HELPER,
   HAS_LABELS,
+  HAS_LIBERAL,
   HAS_MARK,
   HAS_STATE,
   HAS_STATUS,
   HAS_TIMEOUT,
   HELPER,
   INFO,
+  IPPROTO_UDP,
   LABELS,
   MARK,
   REPLY_DST,
@@ -323,4 +325,39 @@ test("a timer that is moved counts from then on", () => {
   cache.moveTimer(slot, 5_000, NOW_MS);
   cache.moveTimer(slot, 6_000, NOW_MS + 1_000);
   expect(read(cache, slot, NOW_MS + 11_000).words[TIMEOUT]).toBe(5_990);
+});
+
+describe("flows whose sequence numbers the kernel follows", () => {
+  const liberal = (port: number): Flow => give(numbered(port), HAS_LIBERAL, TIMEOUT, 100);
+  const strict = (cache: InternalCache): number[] => {
+    const slots: number[] = [];
+    for (let slot = cache.nextStrict(0); slot >= 0; slot = cache.nextStrict(slot + 1)) slots.push(slot);
+    return slots;
+  };
+
+  test("TCP whose windows it checks, or with a helper; also what is dead, as its entry may stand; nothing else", () => {
+    const cache = cacheOf(8);
+    const began = cache.create(numbered(1), NOW_MS);
+    cache.create(liberal(2), NOW_MS);
+    cache.create(makeFlow({ l4proto: IPPROTO_UDP, ports: 3 }), NOW_MS);
+    const helped = cache.create(give(numbered(4), HAS_LIBERAL | HAS_HELPER, HELPER, 0x66747000), NOW_MS);
+    expect(strict(cache)).toEqual([began, helped]);
+    cache.kill(began);
+    expect(strict(cache)).toEqual([began, helped]);
+    cache.drop(began);
+    expect(strict(cache)).toEqual([helped]);
+  });
+
+  test("until it ceases to check them, by our request or as an event tells; a life that begins anew is checked", () => {
+    const cache = cacheOf(8);
+    const [ours, told] = [cache.create(numbered(1), NOW_MS), cache.create(numbered(2), NOW_MS)];
+    cache.setLiberal(ours, true);
+    cache.upsert(liberal(2), NOW_MS);
+    cache.upsert(numbered(2), NOW_MS); // It says nothing of windows.
+    expect(strict(cache)).toEqual([]);
+    cache.setLiberal(ours, false);
+    expect(strict(cache)).toEqual([ours]);
+    cache.create(numbered(2), NOW_MS);
+    expect(strict(cache)).toEqual([ours, told]);
+  });
 });

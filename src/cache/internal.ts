@@ -280,6 +280,19 @@ export class InternalCache {
     this.#updatedSeconds[slot] = nowMs / 1000;
   }
 
+  /**
+   * The first slot from `from` on of a TCP flow whose sequence numbers the kernel follows: it checks the windows, or a helper reads
+   * along. Or -1. A flow that a peer took from us is among them until that peer knows: its entry stands still.
+   */
+  nextStrict(from: number): number {
+    return this.#table.nextStrict(from);
+  }
+
+  /** Whether the kernel checks the windows of the flow in `slot` is not what it was: our own requests raise no event. */
+  setLiberal(slot: number, isLiberal: boolean): void {
+    this.#table.setLiberal(slot, isLiberal);
+  }
+
   /** The number of the pass that was begun last: another one means that another reread has taken over. */
   get pass(): number {
     return this.#pass;

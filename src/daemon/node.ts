@@ -78,6 +78,8 @@ export interface NodeState {
   expectationsReadMs: number;
   /** The kernel's timers were shortened, and no peer has told since then what is still alive. */
   timersShortened: boolean;
+  /** This node has been no primary since its kernel ceased to check windows: packets may have gone another way. */
+  windowsDue: boolean;
   stopping: boolean;
   /** Until then this node stands aside, so that keepalived makes the peer primary. */
   asideUntilMs: number;

@@ -229,7 +229,10 @@ export class Roles {
       this.#node.priority.takeover();
       gate.take(nowMs);
       if (gate.isShut) this.#node.flight.note("gate", "closed");
-    } else gate.guard(nowMs);
+    } else {
+      state.windowsDue = true;
+      gate.guard(nowMs);
+    }
     this.#node.gate.tick(this.#isLive(nowMs), nowMs);
     return true;
   }

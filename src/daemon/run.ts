@@ -224,6 +224,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
       eventsReadMs: Number.NEGATIVE_INFINITY,
       expectationsReadMs: Number.NEGATIVE_INFINITY,
       timersShortened: false,
+      windowsDue: false,
       stopping: false,
       asideUntilMs: Number.NEGATIVE_INFINITY,
       preparing: false,

@@ -75,6 +75,8 @@ export const HAS_SYNPROXY = 1 << 15;
 /** The reply tuple came as a whole, from the kernel or an extended peer; else it is derived from orig and NAT (`deriveReply`). */
 export const HAS_REPLY = 1 << 16;
 export const HAS_PORTS = 1 << 17;
+/** Of a TCP flow of our own kernel: it does not check the windows of either direction. Nobody is told. */
+export const HAS_LIBERAL = 1 << 18;
 
 export const HAS_RARE = HAS_LABELS | HAS_HELPER | HAS_MASTER | HAS_SEQADJ | HAS_SYNPROXY;
 export const HAS_NAT = HAS_SNAT_ADDR | HAS_DNAT_ADDR | HAS_SNAT_PORT | HAS_DNAT_PORT;

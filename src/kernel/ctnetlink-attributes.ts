@@ -63,6 +63,9 @@ export const CTA_PROTOINFO_TCP_WSCALE_ORIGINAL = 2;
 export const CTA_PROTOINFO_TCP_WSCALE_REPLY = 3;
 export const CTA_PROTOINFO_TCP_FLAGS_ORIGINAL = 4;
 export const CTA_PROTOINFO_TCP_FLAGS_REPLY = 5;
+/** The first byte of a direction's flags, the other is the mask: its window scale is known; what is out of its window is not INVALID. */
+export const IP_CT_TCP_FLAG_WINDOW_SCALE = 0x01;
+export const IP_CT_TCP_FLAG_BE_LIBERAL = 0x08;
 export const CTA_PROTOINFO_DCCP_ROLE = 2;
 export const CTA_PROTOINFO_SCTP_VTAG_ORIGINAL = 2;
 export const CTA_PROTOINFO_SCTP_VTAG_REPLY = 3;

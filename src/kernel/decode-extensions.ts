@@ -35,11 +35,12 @@ export function decodeProtocolInfo(view: DataView, at: number, end: number, word
   return has;
 }
 
-/** Window scales count only as a pair; an event about a dead flow has neither. */
+/** Window scales, and directions that are not checked, count only as a pair; an event about a dead flow has neither. */
 function decodeTcp(view: DataView, at: number, end: number, words: Uint32Array): number {
   let has = 0;
   let info = 0;
   let scales = 0;
+  let liberal = 0;
   while (at + ATTRIBUTE_HEADER_BYTES <= end) {
     const payloadEnd = attributeEnd(view, at, end);
     if (payloadEnd <= at + ATTRIBUTE_HEADER_BYTES) return -1;
@@ -57,9 +58,16 @@ function decodeTcp(view: DataView, at: number, end: number, words: Uint32Array):
         info |= value << 16;
         scales |= 2;
         break;
+      case cta.CTA_PROTOINFO_TCP_FLAGS_ORIGINAL:
+        liberal = (value & cta.IP_CT_TCP_FLAG_BE_LIBERAL) !== 0 ? liberal | 1 : liberal & ~1;
+        break;
+      case cta.CTA_PROTOINFO_TCP_FLAGS_REPLY:
+        liberal = (value & cta.IP_CT_TCP_FLAG_BE_LIBERAL) !== 0 ? liberal | 2 : liberal & ~2;
+        break;
     }
     at = nextAttribute(at, payloadEnd);
   }
+  if (liberal === 3) has |= f.HAS_LIBERAL;
   words[f.INFO] = scales === 3 ? info : info & 0xff;
   return scales === 3 ? has | f.HAS_WSCALE : has;
 }

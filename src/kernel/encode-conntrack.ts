@@ -18,10 +18,6 @@ export const OMIT_LABELS = 4;
 const OMIT_SEQADJ = 8;
 const OMIT_SYNPROXY = 16;
 
-/** nf_conntrack_tcp.h: the peer's window scale is known; sequence numbers out of the window are not INVALID. */
-const IP_CT_TCP_FLAG_WINDOW_SCALE = 0x01;
-const IP_CT_TCP_FLAG_BE_LIBERAL = 0x08;
-
 /** Reply tuple that a flow has before NAT: the mirror of its original one. */
 const mirror = new Uint32Array(new ArrayBuffer(9 * 4));
 
@@ -66,11 +62,7 @@ function encodeProperties(to: MessageWriter, words: Uint32Array, timeoutSeconds:
   if ((has & f.HAS_MARK) !== 0) to.u32(cta.CTA_MARK, words[f.MARK]);
   if ((has & f.HAS_STATE) !== 0) encodeProtocolInfo(to, words);
   if ((has & f.HAS_RARE) === 0) return;
-  if ((has & f.HAS_HELPER) !== 0 && (omit & OMIT_HELPER) === 0) {
-    const help = to.nest(cta.CTA_HELP);
-    to.name(cta.CTA_HELP_NAME, words, f.HELPER);
-    to.unnest(help);
-  }
+  if ((omit & OMIT_HELPER) === 0) encodeHelper(to, words);
   if ((has & f.HAS_SEQADJ) !== 0 && (omit & OMIT_SEQADJ) === 0) {
     encodeSeqadj(to, cta.CTA_SEQ_ADJ_ORIG, words, f.SEQADJ);
     encodeSeqadj(to, cta.CTA_SEQ_ADJ_REPLY, words, f.SEQADJ + 3);
@@ -98,7 +90,9 @@ function encodeProtocolInfo(to: MessageWriter, words: Uint32Array): void {
 function encodeTcp(to: MessageWriter, words: Uint32Array): void {
   const info = words[f.INFO];
   const scaled = (words[f.HAS] & f.HAS_WSCALE) !== 0;
-  const flags = scaled ? IP_CT_TCP_FLAG_BE_LIBERAL | IP_CT_TCP_FLAG_WINDOW_SCALE : IP_CT_TCP_FLAG_BE_LIBERAL;
+  const flags = scaled
+    ? cta.IP_CT_TCP_FLAG_BE_LIBERAL | cta.IP_CT_TCP_FLAG_WINDOW_SCALE
+    : cta.IP_CT_TCP_FLAG_BE_LIBERAL;
   const outer = to.nest(cta.CTA_PROTOINFO);
   const tcp = to.nest(cta.CTA_PROTOINFO_TCP);
   to.u8(cta.CTA_PROTOINFO_STATE, info & 0xff);
@@ -106,7 +100,7 @@ function encodeTcp(to: MessageWriter, words: Uint32Array): void {
     to.u8(cta.CTA_PROTOINFO_TCP_WSCALE_ORIGINAL, (info >>> 8) & 0xff);
     to.u8(cta.CTA_PROTOINFO_TCP_WSCALE_REPLY, (info >>> 16) & 0xff);
   }
-  to.u16(cta.CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, (flags << 8) | flags); // struct nf_ct_tcp_flags: flags, mask
+  to.u16(cta.CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, (flags << 8) | flags);
   to.u16(cta.CTA_PROTOINFO_TCP_FLAGS_REPLY, (flags << 8) | flags);
   to.unnest(tcp);
   to.unnest(outer);
@@ -114,13 +108,21 @@ function encodeTcp(to: MessageWriter, words: Uint32Array): void {
 
 /** Nothing of a TCP flow but that its sequence numbers may be anywhere, as of every flow that is committed. */
 export function encodeLiberal(to: MessageWriter): void {
-  const flags = (IP_CT_TCP_FLAG_BE_LIBERAL << 8) | IP_CT_TCP_FLAG_BE_LIBERAL;
+  const flags = (cta.IP_CT_TCP_FLAG_BE_LIBERAL << 8) | cta.IP_CT_TCP_FLAG_BE_LIBERAL;
   const outer = to.nest(cta.CTA_PROTOINFO);
   const tcp = to.nest(cta.CTA_PROTOINFO_TCP);
   to.u16(cta.CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, flags);
   to.u16(cta.CTA_PROTOINFO_TCP_FLAGS_REPLY, flags);
   to.unnest(tcp);
   to.unnest(outer);
+}
+
+/** Told again to an entry that has it, a helper that follows sequence numbers (FTP) takes them up where they are next. */
+export function encodeHelper(to: MessageWriter, words: Uint32Array): void {
+  if ((words[f.HAS] & f.HAS_HELPER) === 0) return;
+  const help = to.nest(cta.CTA_HELP);
+  to.name(cta.CTA_HELP_NAME, words, f.HELPER);
+  to.unnest(help);
 }
 
 /** The kernel refuses a state without both tags: 0 means that a tag is not known yet. */

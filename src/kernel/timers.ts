@@ -8,7 +8,7 @@
 import { type Flow, IPPROTO_TCP } from "../flow/flow.ts";
 import { type Result, succeed } from "../result.ts";
 import { CT_NEW, CTA_TIMEOUT } from "./ctnetlink-attributes.ts";
-import { encodeLiberal } from "./encode-conntrack.ts";
+import { encodeHelper, encodeLiberal } from "./encode-conntrack.ts";
 import { FlowRequests } from "./flow-requests.ts";
 import type { KernelError } from "./kernel-error.ts";
 import { RequestBatch } from "./request-batch.ts";
@@ -33,10 +33,11 @@ export class KernelTimers extends FlowRequests {
     this.batch.end();
   }
 
-  /** Of a TCP flow: its window is checked no more. */
+  /** Of a TCP flow whose packets may go another way for a while: its window is checked no more, and its helper takes up where it is then. */
   addLiberal(flow: Flow, tag: number): void {
     this.begin(flow, tag, CT_NEW, 0);
     encodeLiberal(this.batch.writer);
+    encodeHelper(this.batch.writer, flow.words);
     this.batch.end();
   }
 }

@@ -42,6 +42,7 @@ function wordsOf(ct: ConntrackObject): Uint32Array {
   put8(f.HAS_STATE, A.TCP_STATE, f.INFO);
   put8(f.HAS_WSCALE, A.TCP_WSCALE_ORIG, f.INFO, 8);
   put8(f.HAS_WSCALE, A.TCP_WSCALE_REPL, f.INFO, 16);
+  if (LIBERAL & ct.u8(A.TCP_FLAGS_ORIG) & ct.u8(A.TCP_FLAGS_REPL)) has |= f.HAS_LIBERAL;
   put8(f.HAS_STATE, A.SCTP_STATE, f.INFO);
   put(f.HAS_VTAGS, A.SCTP_VTAG_ORIG, f.VTAG_ORIG);
   put(f.HAS_VTAGS, A.SCTP_VTAG_REPL, f.VTAG_REPLY);
@@ -73,6 +74,9 @@ function wordsOf(ct: ConntrackObject): Uint32Array {
       : f.protoWord(family, l4proto, ct.u16(A.ZONE), f.ZONE_BOTH);
   return words;
 }
+
+/** IP_CT_TCP_FLAG_BE_LIBERAL */
+const LIBERAL = 0x08;
 
 const SEQADJ = [
   A.ORIG_NAT_SEQ_CORRECTION_POS,

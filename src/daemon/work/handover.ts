@@ -93,7 +93,8 @@ function* standAside(
   try {
     const relaxed = yield* relaxWindows(node);
     if (!relaxed.ok) return `${relaxed.error.error}. Nothing else has changed`;
-    tell(`${relaxed.value.relaxed} TCP flows may go one way through each firewall`);
+    const strict = relaxed.value.relaxed;
+    tell(`TCP flows may go one way through each firewall: the windows of ${strict} more are checked no longer`);
     state.asideUntilMs = monotonicMs() + timeoutMs;
     tell("stands aside: ctsync ready is false");
     const words = state.words;

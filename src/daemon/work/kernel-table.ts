@@ -1,11 +1,12 @@
 /** What changes many entries of the kernel at once: emptying its table, shortening its timers. Ignored flows are left alone. */
 import { Errno } from "../../../ffi/errno.ts";
-import { Flow, HAS_TIMEOUT, IPPROTO_TCP, TIMEOUT } from "../../flow/flow.ts";
+import { Flow, HAS_TIMEOUT, TIMEOUT } from "../../flow/flow.ts";
 import type { FlushReport, ResetTimersReport, RestoreTimersReport } from "../../report.ts";
 import { refuse, succeed } from "../../result.ts";
 import { monotonicMs } from "../clock.ts";
 import type { Job } from "../jobs.ts";
 import type { Node } from "../node.ts";
+import { SliceClock } from "./slice-clock.ts";
 import { eachKernelFlow } from "./table.ts";
 
 /** Removes every flow from the kernel that would be synchronised. The peers hear of each by its destroy event. */
@@ -33,17 +34,21 @@ export function* resetTimers(node: Node): Job<ResetTimersReport> {
   const tally = new Tally(node.timers);
   const flow = new Flow();
   const { live } = node.replica;
-  const read = yield* eachKernelFlow(flow, "shortening timers", (nowMs) => {
+  const shorten = (nowMs: number): void => {
     if (node.filter.ignores(flow.words) || live?.replaces(flow, nowMs)) return;
     if (!flow.has(HAS_TIMEOUT) || flow.words[TIMEOUT] <= seconds) return;
     if (live?.isPeers(flow)) return; // The peer says how long it lives.
     tally.makeRoom();
     node.timers.addLeft(flow, 0, seconds);
     tally.added++;
-  });
-  if (!read.ok) return refuse({ error: read.error });
-  tally.flush();
-  if (tally.added > 0) node.state.timersShortened = true;
+  };
+  try {
+    const read = yield* eachKernelFlow(flow, "shortening timers", shorten);
+    if (!read.ok) return refuse({ error: read.error });
+  } finally {
+    tally.flush(); // Also when it is broken off, which a takeover does.
+    if (tally.added > 0) node.state.timersShortened = true;
+  }
   const value = { shortened: tally.added - tally.gone - tally.failed, failed: tally.failed, seconds };
   return tally.failed === 0
     ? succeed(value)
@@ -74,19 +79,27 @@ export function* restoreTimers(node: Node): Job<RestoreTimersReport> {
 }
 
 /**
- * Another firewall may have passed packets of the flows that stand here: their sequence numbers went on without this
- * kernel, which would call them INVALID from now on. Their windows are checked no more, as those of committed flows.
+ * Another firewall passes packets of this node's flows, or has: their sequence numbers go on without this kernel, which
+ * would call them INVALID from then on. Their windows are checked no more, as those of committed flows are not (D-032).
  */
-export function* relaxWindows(node: Node): Job<{ readonly relaxed: number }> {
-  const tally = new Tally(node.timers);
+export function* relaxWindows({ replica, timers }: Node): Job<{ readonly relaxed: number }> {
+  const { internal } = replica;
+  const tally = new Tally(timers, (slot) => internal.setLiberal(slot, false));
   const flow = new Flow();
-  const read = yield* eachKernelFlow(flow, "relaxing windows", () => {
-    if (flow.l4proto !== IPPROTO_TCP || node.filter.ignores(flow.words)) return;
+  const slice = new SliceClock();
+  for (let slot = internal.nextStrict(0); slot >= 0; slot = internal.nextStrict(slot + 1)) {
+    if (slice.isOver()) {
+      tally.flush(); // Another job may use them in between.
+      yield 0;
+      slice.begin();
+      if (!internal.isUsed(slot)) continue;
+    }
+    internal.read(slot, flow, 0);
     tally.makeRoom();
-    node.timers.addLiberal(flow, 0);
+    timers.addLiberal(flow, slot);
+    internal.setLiberal(slot, true);
     tally.added++;
-  });
-  if (!read.ok) return refuse({ error: read.error });
+  }
   tally.flush();
   const value = { relaxed: tally.added - tally.gone - tally.failed };
   return tally.failed === 0 ? succeed(value) : refuse({ error: `${tally.failed} windows could not be relaxed`, value });
@@ -96,6 +109,7 @@ interface Requests {
   hasRoom(): boolean;
   flush(): number;
   refusedErrno(i: number): number;
+  refusedTag(i: number): number;
 }
 
 class Tally {
@@ -104,9 +118,11 @@ class Tally {
   gone = 0;
   failed = 0;
   readonly #requests: Requests;
+  readonly #onFailure: (tag: number) => void;
 
-  constructor(requests: Requests) {
+  constructor(requests: Requests, onFailure: (tag: number) => void = () => {}) {
     this.#requests = requests;
+    this.#onFailure = onFailure;
   }
 
   makeRoom(): void {
@@ -117,7 +133,10 @@ class Tally {
     const refused = this.#requests.flush();
     for (let i = 0; i < refused; i++) {
       if (this.#requests.refusedErrno(i) === Errno.ENOENT) this.gone++;
-      else this.failed++;
+      else {
+        this.failed++;
+        this.#onFailure(this.#requests.refusedTag(i));
+      }
     }
   }
 }

@@ -13,7 +13,7 @@ import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
 import { commit } from "./commit.ts";
 import { flushCommitted } from "./flush.ts";
-import { resetTimers, restoreTimers } from "./kernel-table.ts";
+import { relaxWindows, resetTimers, restoreTimers } from "./kernel-table.ts";
 import { adopt, drain, takeRole } from "./live.ts";
 import { bulk, goneFrom, request } from "./peers.ts";
 import { resync } from "./resync.ts";
@@ -22,13 +22,14 @@ import { resync } from "./resync.ts";
 export function* notify(node: Node, role: NotifyRole, why: string): Job<NotifyReport> {
   const startMs = monotonicMs();
   const word = ++node.state.words;
-  takeRole(node, role);
   node.log.info(why.includes(role) ? why : `${role}: ${why}`);
-  const steps = yield* role === "master"
-    ? toMaster(node)
-    : role === "backup"
-      ? toBackup(node, word)
-      : toFault(node, role);
+  const steps: NotifyStep[] = [];
+  // A takeover may come amid the step-down: it finishes that, as it cannot do without, and breaks all else off.
+  if (node.state.windowsDue) steps.push(...(yield* windowsSteps(node, role)));
+  if (role === "master" || !takesOver(node)) {
+    takeRole(node, role);
+    steps.push(...(yield* work(node, role, word)));
+  }
   const failed = steps.filter(({ ok }) => !ok);
   const milliseconds = Math.round(monotonicMs() - startMs);
   if (node.state.words === word)
@@ -37,6 +38,41 @@ export function* notify(node: Node, role: NotifyRole, why: string): Job<NotifyRe
   const report = { role, steps };
   if (failed.length === 0) return succeed(report);
   return refuse({ error: failed.map(({ step, text }) => `${step}: ${text}`).join("; "), value: report });
+}
+
+const work = (node: Node, role: NotifyRole, word: number): Generator<Slice, NotifyStep[], void> =>
+  role === "master" ? toMaster(node) : role === "backup" ? toBackup(node, word) : stepDown(node, role);
+
+/** keepalived has said so; the job that does it waits behind this one. */
+const takesOver = ({ state }: Node): boolean => state.role === "master";
+
+/** Until a takeover is due, which waits for nothing of a step-down: undefined then. */
+function* untilTakeover<T>(node: Node, step: Generator<Slice, T, void>): Generator<Slice, T | undefined, void> {
+  try {
+    while (!takesOver(node)) {
+      const slice = step.next();
+      if (slice.done) return slice.value;
+      yield slice.value;
+    }
+    return undefined;
+  } finally {
+    step.return(undefined as T);
+  }
+}
+
+/** What other firewalls pass from now on, or did, is not to be INVALID here. Nothing to do is no step. */
+function* windowsSteps(node: Node, role: NotifyRole): Generator<Slice, NotifyStep[], void> {
+  if (node.replica.internal.nextStrict(0) < 0) {
+    node.state.windowsDue = false;
+    return [];
+  }
+  const text = ({ relaxed }: { readonly relaxed: number }): string =>
+    `the windows of ${relaxed === 1 ? "1 TCP flow" : `${relaxed} TCP flows`} are checked no more`;
+  const relaxing = stepOf("relax-windows", relaxWindows(node), text);
+  const step = yield* role === "master" ? relaxing : untilTakeover(node, relaxing);
+  if (step === undefined) return [];
+  node.state.windowsDue = false;
+  return [logged(node, role, step)];
 }
 
 function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
@@ -91,22 +127,24 @@ function* bulkStep(node: Node): Generator<Slice, NotifyStep, void> {
 }
 
 function* toBackup(node: Node, word: number): Generator<Slice, NotifyStep[], void> {
-  yield* stepDown(node);
-  const timers = logged(node, "backup", yield* timersStep(node));
+  const timers = yield* stepDown(node, "backup");
+  if (takesOver(node)) return timers;
   const asked = yield* stepOf("request", request(node), (done) => `received ${flows(done.received)}`);
   // The peer's flows bring their timeouts along. A takeover that passed meanwhile found them missing, and restores them itself.
   if (asked.ok && node.state.words === word) node.state.timersShortened = false;
-  return [timers, logged(node, "backup", asked)];
+  return [...timers, logged(node, "backup", asked)];
 }
 
 /** Before timers are shortened: what the peer has named already is its own, and keeps them. */
-function* stepDown({ apply }: Node): Generator<Slice, void, void> {
-  if (apply !== undefined) yield* apply.look();
-}
-
-function* toFault(node: Node, role: NotifyRole): Generator<Slice, NotifyStep[], void> {
-  yield* stepDown(node);
-  return [logged(node, role, yield* timersStep(node))];
+function* stepDown(node: Node, role: NotifyRole): Generator<Slice, NotifyStep[], void> {
+  const startMs = monotonicMs();
+  const { apply } = node;
+  if (apply !== undefined) yield* untilTakeover(node, apply.look());
+  const timers = yield* untilTakeover(node, timersStep(node));
+  if (timers !== undefined) return [logged(node, role, timers)];
+  const milliseconds = Math.round(monotonicMs() - startMs);
+  const text = "broken off, as this node takes over";
+  return [logged(node, role, { step: "reset-timers", ok: true, text, milliseconds })];
 }
 
 function committedText({ committed, updated, first, expectations }: CommitReport): string {
