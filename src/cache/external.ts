@@ -212,6 +212,11 @@ export class ExternalCache {
     return this.#table.nextUsed(from);
   }
 
+  /** The first slot from `from` on of a flow with a helper, or -1. */
+  nextHelped(from: number): number {
+    return this.#table.nextHelped(from);
+  }
+
   /** The peer that told of the flow in `slot` last. */
   peerOf(slot: number): number {
     return this.#peerOf[slot];

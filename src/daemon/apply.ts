@@ -33,6 +33,7 @@ import type { Live } from "../replica-live.ts";
 import type { Refusal } from "../report.ts";
 import { noneApplied } from "./apply-counters.ts";
 import type { ApplyExpectations } from "./apply-expectations.ts";
+import { ApplyOrder } from "./apply-order.ts";
 import { MAY_PASS, NOT_MADE } from "./apply-refusals.ts";
 import { monotonicMs } from "./clock.ts";
 import { SLICE_MS, type Slice } from "./jobs.ts";
@@ -96,13 +97,14 @@ export class Apply {
   #scanSlot = 0;
   /** Related flows do not wait for their master any more. */
   #draining = false;
-  #first: FirstFlows | undefined;
+  readonly #order: ApplyOrder;
 
   constructor(parts: ApplyParts, live: Live, slice = new SliceClock()) {
     this.#slice = slice;
     this.#replica = parts.replica;
     this.#queue = live.queue;
     this.#live = live;
+    this.#order = new ApplyOrder(parts.replica.external, live.queue);
     this.#commit = parts.commit;
     this.#deletes = parts.deletes;
     this.#timers = parts.timers;
@@ -207,7 +209,6 @@ export class Apply {
     const queue = this.#queue;
     const { external, recentEvents } = this.#replica;
     this.#draining = true;
-    this.#first = first;
     this.#commit.start();
     try {
       yield* this.look();
@@ -220,6 +221,7 @@ export class Apply {
         }
         if (external.isUsed(slot) && !queue.isSettled(slot)) queue.changed(slot, monotonicMs());
       }
+      this.#order.beginDrain(first);
       for (let sliceEndMs = monotonicMs() + SLICE_MS; this.#batch(monotonicMs()); ) {
         if (monotonicMs() < sliceEndMs) continue;
         recentEvents.anything();
@@ -228,7 +230,7 @@ export class Apply {
       }
     } finally {
       this.#draining = false;
-      this.#first = undefined;
+      this.#order.endDrain();
       recentEvents.anything(); // A dump that is under way may be older than what was done here.
     }
     const since = (counter: "applied" | "withdrawn"): number => this.counters[counter] - before[counter];
@@ -268,9 +270,9 @@ export class Apply {
     const queue = this.#queue;
     const flow = this.#flow;
     let added = 0;
-    this.#first?.look();
+    this.#order.look();
     for (let taken = 0; taken < BATCH_FLOWS && commit.hasRoom(); taken++) {
-      const slot = this.#next(nowMs);
+      const slot = this.#order.next(nowMs);
       if (slot < 0) break;
       this.#replica.external.read(slot, flow, nowMs);
       if (this.#live.isOurs(flow)) {
@@ -293,16 +295,6 @@ export class Apply {
       else this.#refused(this.#slots[i], this.#errnos[i], nowMs);
     }
     return true;
-  }
-
-  #next(nowMs: number): number {
-    const first = this.#first;
-    for (let slot = first?.next() ?? -1; slot >= 0; slot = first?.next() ?? -1) {
-      if (!this.#replica.external.isUsed(slot) || !this.#queue.take(slot)) continue;
-      if (first !== undefined) first.taken++;
-      return slot;
-    }
-    return first?.isWaiting ? -1 : this.#queue.next(nowMs);
   }
 
   #withoutMaster(flow: Flow): void {
