@@ -149,7 +149,7 @@ export class ReplicaExpectations {
     }
     if (this.#ignored(expectation)) return;
     const slot = this.#withRoom(() => this.internal.create(expectation, nowMs));
-    if (slot >= 0) this.#changed(slot);
+    if (slot >= 0) this.#began(slot, expectation);
   }
 
   /** An entry of a dump of our kernel's expectations. The peers hear of it only if it tells something new: true then. */
@@ -161,7 +161,7 @@ export class ReplicaExpectations {
       return this.internal.find(expectation);
     });
     if (!isNews || slot < 0) return false;
-    this.#changed(slot);
+    this.#began(slot, expectation);
     return true;
   }
 
@@ -303,6 +303,13 @@ export class ReplicaExpectations {
     }
     if (slot < 0) this.#replica.counters.cache.expectationsFull++;
     return slot;
+  }
+
+  /** Whose a master is has to be known of what it expects. */
+  #began(slot: number, { master }: Expectation): void {
+    flowOfTuple(master, this.#named);
+    this.#replica.tellNow(this.#named);
+    this.#changed(slot);
   }
 
   #changed(slot: number): void {

@@ -160,7 +160,7 @@ export class Live {
   /** Both announced the flow in `slot`, and the peer forgot that we do when it took over. */
   #sayAgain(slot: number, peer: number): void {
     this.#replica.internal.renew(slot, peer);
-    this.#replica.sessions[peer].changed(slot);
+    this.#replica.sessions[peer].found(slot);
   }
 
   /**

@@ -334,7 +334,7 @@ export class Ownership {
     if (isNews && this.#hasMoved(known, entry)) this.#claim(slot, known);
     else if (claims) this.#ours[slot] = Math.max(before, hasMoved(before) ? base + FOUND + 1 : base);
     else if (isNews) this.#ours[slot] = this.#least;
-    if (claims && this.#ours[slot] !== before) for (const session of this.#sessions) session.changed(slot);
+    if (claims && this.#ours[slot] !== before) for (const session of this.#sessions) session.found(slot);
   }
 
   /** The flow in `slot`, which we announce, has ended in our kernel. An entry that is a peer's ends there without a meaning. */

@@ -158,8 +158,15 @@ export class Replica {
     if (this.ownership.active) this.ownership.found(slot, flow, created, claims);
     if (!this.internal.changed && !released) return "known";
     if (!claims) this.live?.moved(flow);
-    if (!this.internal.isHeld(slot)) this.#changed(slot);
+    if (!this.internal.isHeld(slot)) for (const session of this.sessions) session.found(slot);
     return created ? "created" : "updated";
+  }
+
+  /** The peers hear of the flow before all that can wait; false if it is not in the internal cache. */
+  tellNow(flow: Flow): boolean {
+    const slot = this.internal.find(flow);
+    for (const session of this.sessions) if (slot >= 0 && session.isPostponed(slot)) session.changed(slot);
+    return slot >= 0;
   }
 
   #isPeers(flow: Flow): boolean {

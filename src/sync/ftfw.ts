@@ -124,7 +124,7 @@ export class Ftfw implements Session {
   }
 
   get queued(): number {
-    return this.#sender.data.length;
+    return this.#sender.waiting;
   }
 
   lagMs(nowMs: number): number {
@@ -158,6 +158,14 @@ export class Ftfw implements Session {
 
   changed(slot: number): void {
     this.#sender.changed(slot);
+  }
+
+  found(slot: number): void {
+    this.#sender.found(slot);
+  }
+
+  isPostponed(slot: number): boolean {
+    return this.#sender.isPostponed(slot);
   }
 
   isSettled(slot: number): boolean {

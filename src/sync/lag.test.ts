@@ -16,6 +16,7 @@ class Counts implements Outstanding {
   get queueEnd(): number {
     return this.queued;
   }
+  readonly laterEnd = 0;
   hasLeft(queueEnd: number): boolean {
     return this.sent >= queueEnd;
   }

@@ -12,9 +12,10 @@ export interface Outstanding {
   /** Flows that wait to be sent, and flows on their way. */
   readonly waiting: number;
   readonly inFlight: number;
-  /** Where the next flow will stand in the queue; whether all before has left it. */
+  /** Where the next flow will stand in the queue, and in that of what can wait; whether all before has left them. */
   readonly queueEnd: number;
-  hasLeft(queueEnd: number): boolean;
+  readonly laterEnd: number;
+  hasLeft(queueEnd: number, laterEnd: number): boolean;
   /** The oldest number that may be unacknowledged, and the one that the next message gets. */
   readonly oldestSeq: number;
   readonly nextSeq: number;
@@ -28,6 +29,7 @@ export class Lag {
   #stage = NONE;
   #sinceMs = 0;
   #queueEnd = 0;
+  #laterEnd = 0;
   #seqEnd = 0;
 
   look(outstanding: Outstanding, nowMs: number): void {
@@ -35,7 +37,7 @@ export class Lag {
       this.#stage = NONE;
       return;
     }
-    if (this.#stage === QUEUED && outstanding.hasLeft(this.#queueEnd)) {
+    if (this.#stage === QUEUED && outstanding.hasLeft(this.#queueEnd, this.#laterEnd)) {
       this.#stage = SENT;
       this.#seqEnd = outstanding.nextSeq;
     }
@@ -45,6 +47,7 @@ export class Lag {
     this.#stage = QUEUED;
     this.#sinceMs = nowMs;
     this.#queueEnd = outstanding.queueEnd;
+    this.#laterEnd = outstanding.laterEnd;
   }
 
   milliseconds(nowMs: number): number {

@@ -15,6 +15,8 @@ class Model {
   /** Numbers that would release something, by what was sent under them. */
   readonly #inFlight = new Map<number, number>();
   readonly #queued = new Set<number>();
+  /** What was found, and did not change since. */
+  readonly #postponed = new Set<number>();
   readonly #questions = new Set<number>();
   #questionsQueued = 0;
   #released: number[] = [];
@@ -31,6 +33,14 @@ class Model {
     this.sender.changed(slot);
     for (const [seq, other] of this.#inFlight) if (other === slot) this.#inFlight.delete(seq);
     this.#queued.add(slot);
+    this.#postponed.delete(slot);
+  }
+
+  find(slot: number): void {
+    const isUnderWay = this.#queued.has(slot) || [...this.#inFlight.values()].includes(slot);
+    if (isUnderWay) this.change(slot);
+    else this.#postponed.add(slot);
+    if (!isUnderWay) this.sender.found(slot);
   }
 
   ask(flags: number): void {
@@ -51,7 +61,10 @@ class Model {
   sendFlow(): void {
     const sent = sentFlow(this.sender);
     if (sent === undefined) return;
-    expect(this.#queued.delete(sent.slot)).toBe(true);
+    // What changed goes before what was found, and that in its order.
+    const [oldest] = this.#queued.size > 0 ? [sent.slot] : this.#postponed;
+    expect(sent.slot).toBe(oldest!);
+    expect(this.#queued.delete(sent.slot) || this.#postponed.delete(sent.slot)).toBe(true);
     expect(this.#displace(sent.seq)).toBe(false);
     this.#inFlight.set(sent.seq, sent.slot);
   }
@@ -75,6 +88,7 @@ class Model {
   expectEqual(): void {
     expect(this.owner.released.toSorted()).toEqual(this.#released.toSorted());
     expect(this.sender.data.length).toBe(this.#queued.size);
+    expect(this.sender.waiting).toBe(this.#queued.size + this.#postponed.size);
     if (this.sender.counters.controlDropped > 0) return;
     expect(this.sender.asked).toBe(this.#questions.size + this.#questionsQueued);
   }
@@ -89,7 +103,9 @@ class Model {
     }
     this.acknowledge((this.end - 500) >>> 0, (this.end - 1) >>> 0);
     this.expectEqual();
-    expect([this.#queued.size, this.#inFlight.size, this.sender.unacknowledged]).toEqual([0, 0, 0]);
+    expect([this.#queued.size + this.#postponed.size, this.#inFlight.size, this.sender.unacknowledged]).toEqual([
+      0, 0, 0,
+    ]);
     if (this.sender.counters.controlDropped === 0) expect(this.sender.asked).toBe(0);
   }
 
@@ -114,7 +130,19 @@ class Model {
 
 test("nothing is lost and nothing is released unheard, whatever is acknowledged and missed, also when the ring is lapped", () => {
   const doing = fc.record({
-    kind: fc.constantFrom("change", "flow", "flow", "control", "control", "ack", "miss", "nack", "resync", "say"),
+    kind: fc.constantFrom(
+      "change",
+      "find",
+      "flow",
+      "flow",
+      "control",
+      "control",
+      "ack",
+      "miss",
+      "nack",
+      "resync",
+      "say",
+    ),
     slot: fc.nat({ max: FLOWS_MAX - 1 }),
     back: fc.nat({ max: 40 }),
     length: fc.nat({ max: 6 }),
@@ -131,6 +159,7 @@ test("nothing is lost and nothing is released unheard, whatever is acknowledged 
           const from = (model.end - back) >>> 0;
           const to = (from + length) >>> 0;
           if (kind === "change") model.change(slot);
+          else if (kind === "find") model.find(slot);
           else if (kind === "flow") model.sendFlow();
           else if (kind === "control") model.sendControl();
           else if (kind === "ack") model.acknowledge(from, to);

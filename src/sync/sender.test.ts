@@ -259,6 +259,45 @@ describe("a bulk", () => {
   });
 });
 
+describe("what was found", () => {
+  test("waits for all that changes, and for a bulk, which takes it along; it is not settled before it was told", () => {
+    const { sender, owner } = senderOf({ inFlightMax: 3 });
+    owner.live = [0, 1, 2, 3];
+    for (const slot of [1, 5, 6]) sender.found(slot);
+    sender.changed(2);
+    expect([sender.waiting, sender.isSettled(1), sender.isPostponed(1)]).toEqual([4, false, true]);
+    sender.bulk.begin();
+    expect(slots(drain(sender))).toEqual([2, 0, 1]);
+    sender.acknowledged(1_000, 1_002);
+    expect([sender.isSettled(1), sender.isPostponed(1), sender.waiting]).toEqual([true, false, 2]);
+    expect(slots(drain(sender))).toEqual([2, 3, 5]);
+    sender.acknowledged(1_003, 1_005);
+    expect(sender.bulk.done).toBe(true);
+    expect(slots(drain(sender))).toEqual([6]);
+  });
+
+  test("waits no longer once it changes; what was on its way goes before the others; each goes once", () => {
+    const { sender } = senderOf();
+    sender.changed(3);
+    drain(sender);
+    for (const slot of [1, 2, 3, 2]) sender.found(slot);
+    sender.changed(2);
+    expect(slots(drain(sender))).toEqual([3, 2, 1]);
+    sender.acknowledged(1_000, 1_003);
+    expect(sender.waiting + sender.unacknowledged).toBe(0);
+  });
+
+  test("is forgotten with its slot, and found again by the next flow there", () => {
+    const { sender } = senderOf();
+    for (const slot of [1, 2, 3]) sender.found(slot);
+    sender.changed(3);
+    sender.retain((slot) => slot === 2);
+    expect(sender.waiting).toBe(1);
+    sender.found(1);
+    expect(slots(drain(sender))).toEqual([2, 1]);
+  });
+});
+
 describe("beyond conntrackd: what the peer passed over without a word", () => {
   test("goes out again once it has stayed unacknowledged for three seconds behind what was acknowledged", () => {
     const { sender, owner } = senderOf();

@@ -9,6 +9,7 @@
 import { FLAG_ACK, FLAG_ALIVE, FLAG_NACK, FLAG_RESYNC } from "../wire/header.ts";
 import { Bulk } from "./bulk.ts";
 import type { Outstanding } from "./lag.ts";
+import { Later } from "./later.ts";
 import { OVERDUE_MS, Overdue } from "./overdue.ts";
 import { Parked } from "./parked.ts";
 import { WordQueue } from "./queue.ts";
@@ -39,6 +40,7 @@ export interface SenderLimits {
 export class Sender implements Outstanding {
   readonly data: WordQueue;
   readonly bulk = new Bulk();
+  readonly #later: Later;
   readonly counters = { resent: 0, controlDropped: 0, questionsDropped: 0 };
   readonly #owner: SlotOwner;
   readonly #inFlightMax: number;
@@ -63,6 +65,7 @@ export class Sender implements Outstanding {
     this.#ring = new ResendRing(limits.resendQueue, firstSeq);
     this.#overdue = new Overdue(firstSeq);
     this.data = new WordQueue(owner.slotsMax);
+    this.#later = new Later(owner.slotsMax);
     this.#control = new WordQueue(4 * limits.resendQueue);
     this.#place = new Uint8Array(owner.slotsMax);
     this.#seqOf = new Uint32Array(owner.slotsMax);
@@ -73,7 +76,7 @@ export class Sender implements Outstanding {
   }
 
   get waiting(): number {
-    return this.data.length;
+    return this.data.length + this.#later.count;
   }
 
   get inFlight(): number {
@@ -84,8 +87,12 @@ export class Sender implements Outstanding {
     return this.data.end;
   }
 
-  hasLeft(queueEnd: number): boolean {
-    return this.data.passed(queueEnd);
+  get laterEnd(): number {
+    return this.#later.end;
+  }
+
+  hasLeft(queueEnd: number, laterEnd: number): boolean {
+    return this.data.passed(queueEnd) && this.#later.passed(laterEnd);
   }
 
   get oldestSeq(): number {
@@ -112,6 +119,7 @@ export class Sender implements Outstanding {
   }
 
   changed(slot: number): void {
+    this.#later.take(slot);
     if (this.#place[slot] === QUEUED) return;
     if (this.#place[slot] !== IN_FLIGHT) {
       this.#queueFlow(slot);
@@ -119,6 +127,17 @@ export class Sender implements Outstanding {
     }
     this.#takeFlow(slot);
     this.#queueSent(slot);
+  }
+
+  /** As `changed`, but it can wait for all that does change (D-013). What was sent and is not acknowledged waits no longer. */
+  found(slot: number): void {
+    if (this.#place[slot] === IDLE) this.#later.put(slot);
+    else this.changed(slot);
+  }
+
+  /** The peer has still to be told of the flow in `slot`, when nothing waits that changed. */
+  isPostponed(slot: number): boolean {
+    return this.#later.waits(slot);
   }
 
   /** Queues a control message for the first time. */
@@ -173,12 +192,13 @@ export class Sender implements Outstanding {
     if (this.data.length > 0) slot = this.data.shift();
     else {
       slot = this.bulk.next(this.#owner);
-      if (slot >= 0 && this.#place[slot] === IN_FLIGHT) this.#takeFlow(slot);
+      if (slot < 0) {
+        this.bulk.progress(this.data, this.#ring);
+        slot = this.#later.next();
+      } else if (this.#place[slot] === IN_FLIGHT) this.#takeFlow(slot);
+      else this.#later.take(slot);
     }
-    if (slot < 0) {
-      this.bulk.progress(this.data, this.#ring);
-      return -1;
-    }
+    if (slot < 0) return -1;
     this.#place[slot] = IN_FLIGHT;
     this.#inFlight++;
     this.#seqOf[slot] = this.#number(slot + 1, 0, 0);
@@ -192,7 +212,7 @@ export class Sender implements Outstanding {
 
   /** The newest state of the flow in `slot` was acknowledged. */
   isSettled(slot: number): boolean {
-    return this.#place[slot] === IDLE;
+    return this.#place[slot] === IDLE && !this.#later.waits(slot);
   }
 
   /** The peer must have received everything from this number on to have the newest state sent of each flow. */
@@ -309,6 +329,7 @@ export class Sender implements Outstanding {
       this.#take(seq);
       this.#place[slotOf(element)] = IDLE;
     }
+    this.#later.retain(keep);
     this.bulk.repeated(this.data);
     this.#unsettled.defer(this.data.end);
   }

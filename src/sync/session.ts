@@ -114,6 +114,10 @@ export interface Session {
   readonly dirt: Dirt;
   /** The flow in `slot` changed, began or ended: the peer must be told. */
   changed(slot: number): void;
+  /** A dump showed the flow in `slot`: the peer must be told, after what changes now. */
+  found(slot: number): void;
+  /** It must be told still, and waits for what changes. */
+  isPostponed(slot: number): boolean;
   /** The peer has acknowledged the newest state of the flow in `slot`, or was never told of it. */
   isSettled(slot: number): boolean;
   /** Judges a received message, of which header and range are given, and does what a control message asks. */

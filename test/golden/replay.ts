@@ -162,7 +162,11 @@ class Unreliable implements Session {
   isSettled(): boolean {
     return true;
   }
+  isPostponed(): boolean {
+    return false;
+  }
   changed(): void {}
+  found(): void {}
   tick(): void {}
   bulk(): void {}
   request(): void {}

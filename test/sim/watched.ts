@@ -84,6 +84,11 @@ export function watchedSession(Session: typeof Ftfw): SessionClass {
       super.changed(slot);
     }
 
+    override found(slot: number): void {
+      this.#flight.leaves(slot);
+      super.found(slot);
+    }
+
     override retain(keep: (slot: number) => boolean): void {
       this.#flight.retain(keep);
       super.retain(keep);

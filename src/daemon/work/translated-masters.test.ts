@@ -12,11 +12,7 @@ function start() {
   const taken: Flow[] = [];
   const asked: Flow[] = [];
   const lookup = {
-    add: (flow: Flow) => {
-      const copy = new Flow();
-      copy.copyFrom(flow);
-      asked.push(copy);
-    },
+    add: (flow: Flow) => void asked.push(copied(flow)),
     ask: () => 0,
     found: () => asked.at(-1),
   };
@@ -24,7 +20,21 @@ function start() {
     taken.push(flow);
     return "updated" as const;
   };
-  return { recentEvents, taken, masters: new TranslatedMasters(lookup, { kernelEntry, recentEvents }) };
+  /** Peers hear of these at once; of the others nobody knows here. */
+  const told: Flow[] = [];
+  const known = { all: true };
+  const tellNow = (flow: Flow): boolean => {
+    if (known.all) told.push(copied(flow));
+    return known.all;
+  };
+  const replica = { kernelEntry, recentEvents, tellNow };
+  return { recentEvents, taken, told, known, masters: new TranslatedMasters(lookup, replica) };
+}
+
+function copied(flow: Flow): Flow {
+  const copy = new Flow();
+  copy.copyFrom(flow);
+  return copy;
 }
 
 const translated = (number: number) =>
@@ -72,4 +82,18 @@ test("when too many wait, one that begins is read without waiting", () => {
   expect(taken).toEqual([]);
   masters.began(translated(1_025), 0);
   expect(taken.map(({ words }) => words)).toEqual([masterOf(translated(1_025)).words]);
+});
+
+test("a master that the peers have not heard of yet is told before all that can wait; one that is unknown here is read for it", () => {
+  const { taken, told, known, masters } = start();
+  const plain = makeExpectation(2_000);
+  masters.began(plain, 0);
+  expect(masters.dueMs).toBe(Number.POSITIVE_INFINITY);
+  expect(told.map(({ words }) => words)).toEqual([masterOf(plain).words]);
+  known.all = false;
+  masters.began(plain, 0);
+  known.all = true;
+  masters.tick(2);
+  expect(taken.map(({ words }) => words)).toEqual([masterOf(plain).words]);
+  expect(told).toHaveLength(2);
 });

@@ -1,7 +1,8 @@
 /**
  * Masters of new expectations behind NAT, read from the kernel one by one: a helper that rewrites an address in a packet
  * shifts the sequence numbers behind it, and of that the kernel raises no event. Without the shift the session would break
- * at the peer, where its packets meet sequence numbers that nobody expects.
+ * at the peer, where its packets meet sequence numbers that nobody expects. A master that the peers have not heard of yet, as this
+ * node has just taken over and has thousands of flows to tell, is told before those: a peer expects nothing for an unknown one.
  */
 import { type Expectation, flowOfTuple } from "../../flow/expectation.ts";
 import { Flow } from "../../flow/flow.ts";
@@ -16,7 +17,7 @@ const WAITING_MAX = 1_024;
 const READ_MAX = 64;
 
 type Lookup = Pick<KernelLookup, "add" | "ask" | "found">;
-type Entries = Pick<Replica, "kernelEntry" | "recentEvents">;
+type Entries = Pick<Replica, "kernelEntry" | "recentEvents" | "tellNow">;
 
 interface Waiting {
   readonly expectation: Expectation;
@@ -41,7 +42,8 @@ export class TranslatedMasters {
 
   /** An expectation began. */
   began(expectation: Expectation, nowMs: number): void {
-    if (expectation.nat === undefined) return;
+    flowOfTuple(expectation.master, this.#flow);
+    if (this.#replica.tellNow(this.#flow) && expectation.nat === undefined) return;
     if (this.#waiting.length === WAITING_MAX) this.#read(expectation, nowMs);
     else this.#waiting.push({ expectation, dueMs: nowMs + SETTLE_MS });
   }
@@ -61,5 +63,6 @@ export class TranslatedMasters {
     if (entry === undefined) return;
     this.#replica.recentEvents.note(entry.words); // What a dump that is being read shows of it may be older, as after an event.
     this.#replica.kernelEntry(entry, nowMs);
+    this.#replica.tellNow(entry);
   }
 }

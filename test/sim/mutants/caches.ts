@@ -65,7 +65,7 @@ export const CACHES: readonly Mutant[] = [
   {
     fault: "what a reread finds changed is not told",
     file: "replica.ts",
-    text: "    if (!this.internal.isHeld(slot)) this.#changed(slot);\n",
+    text: "    if (!this.internal.isHeld(slot)) for (const session of this.sessions) session.found(slot);\n",
     becomes: "",
     seeds: [8, 14],
     breaks: ["converges"],
@@ -75,7 +75,7 @@ export const CACHES: readonly Mutant[] = [
     file: "cache/slot-index.ts",
     text: "if (((place - home) & this.#mask) < ((place - gap) & this.#mask)) continue;",
     becomes: "continue;",
-    seeds: [1, 2],
+    seeds: [2, 3],
     breaks: ["converges"],
   },
   {
@@ -92,7 +92,7 @@ export const CACHES: readonly Mutant[] = [
     file: "cache/flow-table.ts",
     text: "if (table[at + AT_RARE] !== 0) this.#rare.give(table[at + AT_RARE] - 1);",
     becomes: "",
-    seeds: [1, 2],
+    seeds: [2, 3],
     breaks: ["converges", "newer-stays"],
   },
   {

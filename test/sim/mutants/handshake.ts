@@ -27,7 +27,7 @@ export const HANDSHAKE: readonly Mutant[] = [
     text: "    if (!this.#peerGreets) this.#newLife(true);",
     becomes: '    if (!this.#peerGreets && this.#hello === "done") this.#newLife(true);',
     worlds: { nodes: 2, kind: "checked" },
-    seeds: [377],
+    seeds: [16896],
     breaks: ["converges"],
   },
   {

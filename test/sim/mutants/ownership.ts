@@ -62,7 +62,7 @@ export const OWNERSHIP: readonly Mutant[] = [
     text: "    if (seen === 0) return this.#isKnown;",
     becomes: "    if (seen === 0) return false;",
     worlds: { nodes: 2, kind: "sealed", settings: { isExtended: true } },
-    seeds: [2_591, 2_680],
+    seeds: [618, 776],
     breaks: ["converges"],
   },
   {

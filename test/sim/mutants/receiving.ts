@@ -25,7 +25,7 @@ export const RECEIVING: readonly Mutant[] = [
     file: RECEIVER,
     text: "this.#queue(FLAG_NACK, next(this.#lastIn), previous(seq));",
     becomes: "this.#queue(FLAG_NACK, previous(seq), previous(seq));",
-    seeds: [55, 144],
+    seeds: [203, 238],
     breaks: ["converges", "answered"],
   },
   {

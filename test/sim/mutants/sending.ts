@@ -13,11 +13,19 @@ export const SENDING: readonly Mutant[] = [
     breaks: ["window"],
   },
   {
+    fault: "the last of what was found is never told",
+    file: "sync/later.ts",
+    text: "if (waited) return slot;",
+    becomes: "if (waited && this.count > 0) return slot;",
+    seeds: [3, 8],
+    breaks: ["converges"],
+  },
+  {
     fault: "a flow that waits is queued once more whenever it changes",
     file: SENDER,
     text: "if (this.#place[slot] === QUEUED) return;",
     becomes: "",
-    seeds: [1, 2],
+    seeds: [2, 4],
     breaks: ["bounded", "converges"],
   },
   {
