@@ -24,9 +24,9 @@ export class Later {
     return this.#list.end;
   }
 
-  /** True when all before `position` has left. */
+  /** True when all before `position` has left. What has gone another way may stand in the list still. */
   passed(position: number): boolean {
-    return this.#list.passed(position);
+    return this.count === 0 || this.#list.passed(position);
   }
 
   waits(slot: number): boolean {

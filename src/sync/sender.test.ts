@@ -276,6 +276,17 @@ describe("what was found", () => {
     expect(slots(drain(sender))).toEqual([6]);
   });
 
+  test("has left when all of it has gone, by whatever way", () => {
+    const { sender } = senderOf();
+    sender.found(1);
+    const { queueEnd, laterEnd } = sender;
+    expect(sender.hasLeft(queueEnd, laterEnd)).toBe(false);
+    sender.changed(1);
+    sender.nextFlow();
+    sender.changed(2); // Something always changes.
+    expect(sender.hasLeft(queueEnd, laterEnd)).toBe(true);
+  });
+
   test("waits no longer once it changes; what was on its way goes before the others; each goes once", () => {
     const { sender } = senderOf();
     sender.changed(3);

@@ -88,17 +88,15 @@ export function* relaxWindows({ replica, timers }: Node): Job<{ readonly relaxed
   const flow = new Flow();
   const slice = new SliceClock();
   for (let slot = internal.nextStrict(0); slot >= 0; slot = internal.nextStrict(slot + 1)) {
-    if (slice.isOver()) {
-      tally.flush(); // Another job may use them in between.
-      yield 0;
-      slice.begin();
-      if (!internal.isUsed(slot)) continue;
-    }
     internal.read(slot, flow, 0);
     tally.makeRoom();
     timers.addLiberal(flow, slot);
     internal.setLiberal(slot, true);
     tally.added++;
+    if (!slice.isOver()) continue;
+    tally.flush(); // Another job may use them in between.
+    yield 0;
+    slice.begin();
   }
   tally.flush();
   const value = { relaxed: tally.added - tally.gone - tally.failed };
