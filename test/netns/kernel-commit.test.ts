@@ -48,8 +48,8 @@ function comparable(words: Uint32Array): number[] {
   const copy = withoutEmptySynproxy(words);
   copy[f.STATUS] &= status.IPS_SEEN_REPLY | status.IPS_ASSURED | status.IPS_CONFIRMED;
   copy[f.TIMEOUT] = 0;
-  // The kernel reports window scales of every TCP flow, 0 where it knows none.
-  if (f.l4protoOf(words[f.PROTO]) === f.IPPROTO_TCP) copy[f.HAS] |= f.HAS_WSCALE;
+  // The kernel reports window scales of every TCP flow, 0 where it knows none; and nothing that is committed is checked.
+  if (f.l4protoOf(words[f.PROTO]) === f.IPPROTO_TCP) copy[f.HAS] |= f.HAS_WSCALE | f.HAS_LIBERAL;
   return copy;
 }
 
