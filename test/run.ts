@@ -25,6 +25,9 @@ interface Result {
 const ROOT = `${import.meta.dir}/..`;
 const STAGE_DEADLINE_MS = 12 * 60_000; // bun cannot end a test that never yields
 const TEST_DEADLINE_MS = 60_000; // of one test that names none of its own; bunfig.toml cannot say it
+/** Stages side by side, as on the smallest machine that has two cores; and so many parts that none of them is left alone for long. */
+const SEATS = 2;
+const PARTS = 8;
 const TAIL_LINES = 20; // bun's counts are among its last lines
 const onTerminal = process.stdout.isTTY === true;
 
@@ -50,7 +53,7 @@ function testGroups() {
 const limitsTheMachine = (file: string): boolean =>
   readFileSync(`${ROOT}/${file}`, "utf8").includes('machineSysctl("net.netfilter.nf_conntrack_');
 
-/** Stages by turns; those of one turn run side by side. */
+/** Stages by turns; those of one turn run side by side, as far as there are seats. */
 function turns(): Stage[][] {
   const groups = testGroups();
   const bunTest = (title: string, files: string[]): Stage => ({
@@ -67,10 +70,10 @@ function turns(): Stage[][] {
     [{ title: "Build of dist/ctsync", command: [process.execPath, "build.ts"] }],
     [bunTest("Unit and property tests", groups.unit), bunTest("Golden tests", groups.golden)],
     [bunTest("Simulation", groups.simulation), bunTest("Fuzzing", groups.fuzzing)],
-    [0, 1].map((lane) =>
+    Array.from({ length: PARTS }, (_, part) =>
       bunTest(
-        `Namespace tests, part ${lane + 1}`,
-        groups.shared.filter((_, i) => i % 2 === lane),
+        `Namespace tests, part ${part + 1}`,
+        groups.shared.filter((_, i) => i % PARTS === part),
       ),
     ),
     [bunTest("Machine limits, handover, real faults and a short soak", groups.alone)],
@@ -118,23 +121,43 @@ interface Running {
   readonly ended: Promise<{ readonly status: number; readonly output: string; readonly seconds: number }>;
 }
 
-function start(stage: Stage): Running {
-  const startMs = performance.now();
-  const child = Bun.spawn([...stage.command], {
-    cwd: ROOT,
-    env: { ...process.env, ...(onTerminal ? { FORCE_COLOR: "1" } : {}) },
-    stdout: "pipe",
-    stderr: "pipe",
-    timeout: STAGE_DEADLINE_MS,
-    killSignal: "SIGKILL",
-  });
+/** Who has a seat runs; who leaves it gives it to the one that has waited longest. */
+class Seats {
+  #free = SEATS;
+  readonly #waiting: (() => void)[] = [];
+
+  async take(): Promise<void> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#free++;
+    else next();
+  }
+}
+
+function start(stage: Stage, seats: Seats): Running {
   const said = new Said();
-  const end = async () => {
+  const run = async () => {
+    await seats.take();
+    const startMs = performance.now();
+    const child = Bun.spawn([...stage.command], {
+      cwd: ROOT,
+      env: { ...process.env, ...(onTerminal ? { FORCE_COLOR: "1" } : {}) },
+      stdout: "pipe",
+      stderr: "pipe",
+      timeout: STAGE_DEADLINE_MS,
+      killSignal: "SIGKILL",
+    });
     const both = [tee(child.stdout, said, process.stdout), tee(child.stderr, said, process.stderr)];
     const output = (await Promise.all(both)).join("\n");
-    return { status: await child.exited, output, seconds: (performance.now() - startMs) / 1_000 };
+    const status = await child.exited;
+    seats.leave();
+    return { status, output, seconds: (performance.now() - startMs) / 1_000 };
   };
-  return { stage, said, ended: end() };
+  return { stage, said, ended: run() };
 }
 
 async function show({ stage, said, ended }: Running): Promise<Result> {
@@ -157,7 +180,8 @@ async function show({ stage, said, ended }: Running): Promise<Result> {
 
 const results: Result[] = [];
 for (const turn of turns()) {
-  const running = turn.map(start);
+  const seats = new Seats();
+  const running = turn.map((stage) => start(stage, seats));
   for (const stage of running) results.push(await show(stage));
 }
 
