@@ -2,12 +2,13 @@
  * `npm test`: every check and every test, in order, one heading each. What needs nothing but a core runs side by side with
  * others of its kind, and so do tests in namespaces, which mostly wait; what each of them says is shown in one piece.
  *
- * All of them run even after one failed, so that one run tells everything. The last line is "N passed, M failed": tests
- * as bun counts them, and one failure for each check, or test process, that failed without counting anything. A test
- * that was skipped counts as failed: what is skipped is not known to work.
+ * All of them run even after one failed, so that one run tells everything, and what failed is told once more at the end.
+ * The last line is "N passed, M failed": tests as bun counts them, and one failure for each check, or test process, that
+ * failed without counting anything. A test that was skipped counts as failed: what is skipped is not known to work.
  */
 import { readFileSync } from "node:fs";
 import { Glob } from "bun";
+import { ending, failuresIn } from "./failures.ts";
 
 interface Stage {
   readonly title: string;
@@ -19,6 +20,8 @@ interface Result {
   readonly stage: Stage;
   readonly passedCount: number;
   readonly failedCount: number;
+  /** What is to be read of those that failed. */
+  readonly failures: readonly string[];
   readonly seconds: number;
 }
 
@@ -165,17 +168,12 @@ async function show({ stage, said, ended }: Running): Promise<Result> {
   said.show();
   const { status, output, seconds } = await ended;
   if (seconds * 1_000 >= STAGE_DEADLINE_MS) console.log(`killed: not done within ${STAGE_DEADLINE_MS / 1_000} s`);
-  if (!stage.isTest) {
-    console.log(status === 0 ? "fine" : `failed with exit status ${status}`);
-    return { stage, passedCount: 0, failedCount: status === 0 ? 0 : 1, seconds };
-  }
-  const notPassed = counted(output, "fail", "skip", "todo", "error", "errors");
-  return {
-    stage,
-    passedCount: counted(output, "pass"),
-    failedCount: Math.max(notPassed, status === 0 ? 0 : 1),
-    seconds,
-  };
+  if (!stage.isTest) console.log(status === 0 ? "fine" : `failed with exit status ${status}`);
+  const notPassed = stage.isTest ? counted(output, "fail", "skip", "todo", "error", "errors") : 0;
+  const failedCount = Math.max(notPassed, status === 0 ? 0 : 1);
+  const named = stage.isTest ? failuresIn(output) : [];
+  const failures = failedCount > 0 && named.length === 0 ? [ending(output.trimEnd().split("\n")).join("\n")] : named;
+  return { stage, passedCount: stage.isTest ? counted(output, "pass") : 0, failedCount, failures, seconds };
 }
 
 const results: Result[] = [];
@@ -184,6 +182,9 @@ for (const turn of turns()) {
   const running = turn.map((stage) => start(stage, seats));
   for (const stage of running) results.push(await show(stage));
 }
+
+for (const { stage, failures } of results)
+  for (const failure of failures) console.log(`\n━━ Failed: ${stage.title} ━━\n\n${failure}`);
 
 console.log("\n━━ Summary ━━\n");
 for (const { stage, passedCount, failedCount, seconds } of results) {
