@@ -13,6 +13,7 @@ import { Lab } from "../lab/lab.ts";
 import { buildTwoFirewalls, type TwoFirewalls } from "../lab/two-firewalls.ts";
 import { until } from "../lab/until.ts";
 import { table } from "./kernel-table.ts";
+import { windows } from "./windows.ts";
 
 const TEST_MS = 120_000;
 const DEADLINE_MS = 30_000;
@@ -38,12 +39,6 @@ async function move({ a, b }: TwoFirewalls, from: Firewall | undefined, to: Fire
   for (const host of [a, b]) await host.ip("neigh flush all");
 }
 
-/** Of the connections: how many the kernel has, and how many of them it would call INVALID if it had missed packets. */
-function windows({ namespace }: Firewall): { readonly known: number; readonly strict: number } {
-  const ours = table(namespace).filter((words) => (words[f.ORIG_PORTS]! & 0xffff) === 7100);
-  return { known: ours.length, strict: ours.filter((words) => (words[f.HAS]! & f.HAS_LIBERAL) === 0).length };
-}
-
 /** FW2 is primary, with connections that began there and many other flows; FW1, which applies live, has them all in its kernel. */
 async function begin(lab: Lab, apply: (typeof MODES)[number], others: number) {
   const firewalls = await buildTwoFirewalls(lab);
@@ -57,8 +52,16 @@ async function begin(lab: Lab, apply: (typeof MODES)[number], others: number) {
   const connections = await BusyConnections.open(a, CONNECTIONS);
   const hasAll = async () => (await one.status()).apply.standing >= others + CONNECTIONS;
   await until(hasAll, DEADLINE_MS, "FW1 has what FW2 has");
-  expect(windows(fw2)).toEqual({ known: CONNECTIONS, strict: CONNECTIONS });
+  expect(windows(fw2.namespace, 7100)).toEqual({ known: CONNECTIONS, strict: CONNECTIONS });
   return { firewalls, fw1, fw2, one, two, connections };
+}
+
+/** A command has called the stopped daemon. */
+async function isAsked({ namespace, config }: Daemon): Promise<boolean> {
+  const socket = config.replace(/\.toml$/, ".sock");
+  const [listening = ""] = (await namespace.run(["ss", "-Hxl", "src", socket])).split("\n");
+  const [, , waiting] = listening.split(/\s+/);
+  return Number(waiting) > 0;
 }
 
 test.each(MODES)(
@@ -72,11 +75,14 @@ test.each(MODES)(
       /backup: relax-windows: the windows of 50 TCP flows are checked no more/,
       DEADLINE_MS,
     );
+    two.process.kill("SIGSTOP"); // Else it may be through with the rest before it hears that it takes over.
     await connections.goOn();
-    expect(windows(fw2)).toEqual({ known: CONNECTIONS, strict: 0 });
+    expect(windows(fw2.namespace, 7100)).toEqual({ known: CONNECTIONS, strict: 0 });
 
     await move(firewalls, fw1, fw2);
     const [back, gone] = [two.command("notify", "master"), one.command("notify", "backup")];
+    await until(() => isAsked(two), DEADLINE_MS, "FW2's word waits at its control socket");
+    two.process.kill("SIGCONT");
     await connections.goOn();
     expect(await left).toMatchObject({ status: 0 });
     expect((await left).stdout).toMatch(/^reset-timers: broken off, as this node takes over/m);
@@ -104,7 +110,7 @@ test(
     const back = await two.succeed("notify", "master");
     await move(firewalls, fw1, fw2);
     expect(await left).toMatchObject({ status: 0 });
-    expect(windows(fw2)).toEqual({ known: CONNECTIONS, strict: 0 });
+    expect(windows(fw2.namespace, 7100)).toEqual({ known: CONNECTIONS, strict: 0 });
     expect(`${back}${(await left).stdout}`).toMatch(/relax-windows: the windows of 50 TCP flows are checked no more/);
     await connections.goOn();
   },

@@ -13,6 +13,7 @@ import { Lab } from "../lab/lab.ts";
 import { openLines, startAnswering } from "../lab/line-session.ts";
 import { A, B, buildTwoFirewalls } from "../lab/two-firewalls.ts";
 import { until } from "../lab/until.ts";
+import { windows } from "./windows.ts";
 
 setDefaultTimeout(90_000);
 
@@ -57,6 +58,7 @@ test("both primary: alarmed on both sides, and healed without a connection lost"
   await before.nextAnswer(DEADLINE_MS);
   const known = async () => (await two.dump("external")).some((line) => line.includes("dport=7001"));
   await until(known, DEADLINE_MS, "fw2 knows the connection");
+  expect(windows(fw1.namespace, 7001)).toEqual({ known: 1, strict: 1 });
 
   for (const { namespace } of [fw1, fw2])
     await namespace.nft(
@@ -70,6 +72,8 @@ test("both primary: alarmed on both sides, and healed without a connection lost"
     expect(stdout).toMatch(/^SPLIT +BRAIN: the peer has been master too for /m);
     expect(stderr).toContain("split brain");
   }
+  const isLax = () => Bun.deepEquals(windows(fw1.namespace, 7001), { known: 1, strict: 0 });
+  await until(isLax, DEADLINE_MS, "fw1 lets the old connection return, though fw2 has claimed it");
   await before.nextAnswer(DEADLINE_MS);
   const during = await openLines(a, `TCP4:${B.ipv4}:7002`);
   await during.nextAnswer(DEADLINE_MS);

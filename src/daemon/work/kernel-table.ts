@@ -1,6 +1,6 @@
 /** What changes many entries of the kernel at once: emptying its table, shortening its timers. Ignored flows are left alone. */
 import { Errno } from "../../../ffi/errno.ts";
-import { Flow, HAS_TIMEOUT, TIMEOUT } from "../../flow/flow.ts";
+import { Flow, HAS_LIBERAL, HAS_TIMEOUT, IPPROTO_TCP, TIMEOUT } from "../../flow/flow.ts";
 import type { FlushReport, ResetTimersReport, RestoreTimersReport } from "../../report.ts";
 import { refuse, succeed } from "../../result.ts";
 import { monotonicMs } from "../clock.ts";
@@ -100,6 +100,24 @@ export function* relaxWindows({ replica, timers }: Node): Job<{ readonly relaxed
   }
   tally.flush();
   const value = { relaxed: tally.added - tally.gone - tally.failed };
+  return tally.failed === 0 ? succeed(value) : refuse({ error: `${tally.failed} windows could not be relaxed`, value });
+}
+
+/** The same, and of what stands in this kernel and a peer announces: as its own a node knows only what no peer has claimed since. */
+export function* relaxAllWindows(node: Node): Job<{ readonly relaxed: number }> {
+  const own = yield* relaxWindows(node);
+  const tally = new Tally(node.timers);
+  const flow = new Flow();
+  const read = yield* eachKernelFlow(flow, "relaxing windows", () => {
+    if (flow.l4proto !== IPPROTO_TCP || flow.has(HAS_LIBERAL) || node.filter.ignores(flow.words)) return;
+    tally.makeRoom();
+    node.timers.addLiberal(flow, 0);
+    tally.added++;
+  });
+  tally.flush();
+  if (!read.ok) return refuse({ error: read.error });
+  if (!own.ok) return own;
+  const value = { relaxed: own.value.relaxed + tally.added - tally.gone - tally.failed };
   return tally.failed === 0 ? succeed(value) : refuse({ error: `${tally.failed} windows could not be relaxed`, value });
 }
 
