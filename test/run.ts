@@ -36,25 +36,25 @@ const onTerminal = process.stdout.isTTY === true;
 
 /** Beside others the processor may come too late for the one packet that is not to be lost; or it takes all processors. */
 const NEEDS_THE_MACHINE = ["test/netns/handover.test.ts", "test/netns/adverts.test.ts"];
+/** It changes how many flows a table may have, which is the same for all namespaces. */
+const LIMITS_THE_MACHINE = /machineSysctl\((?:"net\.netfilter\.nf_conntrack_|SETTING)/;
 
 /** Test files by what they need: namespaces and root, much time, or nothing. Each is in exactly one group. */
 function testGroups() {
   const files = [...new Glob("{src,ffi,test}/**/*.test.ts").scanSync(ROOT)].sort();
   const inFolder = (...folders: string[]) => files.filter((file) => folders.some((folder) => file.startsWith(folder)));
   const [simulation, golden, fuzzing] = [inFolder("test/sim/"), inFolder("test/golden/"), inFolder("test/fuzz/")];
-  const faults = inFolder("test/netns/fault-", "test/soak/");
   const failover = inFolder("test/failover/");
-  const namespaces = inFolder("test/lab/", "test/netns/").filter((file) => !faults.includes(file));
-  const alone = namespaces.filter((file) => limitsTheMachine(file) || NEEDS_THE_MACHINE.includes(file));
-  const shared = namespaces.filter((file) => !alone.includes(file));
-  const grouped = new Set([...simulation, ...golden, ...fuzzing, ...namespaces, ...faults, ...failover]);
+  const labs = inFolder("test/lab/", "test/netns/", "test/soak/");
+  const alone = labs.filter((file) => NEEDS_THE_MACHINE.includes(file) || LIMITS_THE_MACHINE.test(textOf(file)));
+  const soak = inFolder("test/soak/");
+  const shared = labs.filter((file) => !alone.includes(file) && !soak.includes(file));
+  const grouped = new Set([...simulation, ...golden, ...fuzzing, ...labs, ...failover]);
   const unit = files.filter((file) => !grouped.has(file));
-  return { unit, simulation, golden, fuzzing, shared, alone: [...alone, ...faults], failover };
+  return { unit, simulation, golden, fuzzing, shared, soak, alone, failover };
 }
 
-/** It changes how many flows a table may have, which is the same for all namespaces. */
-const limitsTheMachine = (file: string): boolean =>
-  readFileSync(`${ROOT}/${file}`, "utf8").includes('machineSysctl("net.netfilter.nf_conntrack_');
+const textOf = (file: string): string => readFileSync(`${ROOT}/${file}`, "utf8");
 
 /** Stages by turns; those of one turn run side by side, as far as there are seats. */
 function turns(): Stage[][] {
@@ -64,6 +64,13 @@ function turns(): Stage[][] {
     command: [process.execPath, "test", "--timeout", `${TEST_DEADLINE_MS}`, ...files.map((file) => `./${file}`)],
     isTest: true,
   });
+  const parts = (title: string, files: string[], count: number): Stage[] =>
+    Array.from({ length: count }, (_, part) =>
+      bunTest(
+        `${title}, part ${part + 1}`,
+        files.filter((_, i) => i % count === part),
+      ),
+    );
   return [
     [
       { title: "Types", command: ["node_modules/.bin/tsc"] },
@@ -71,15 +78,14 @@ function turns(): Stage[][] {
       { title: "Unused files, exports and packages", command: ["node_modules/.bin/knip"] },
     ],
     [{ title: "Build of dist/ctsync", command: [process.execPath, "build.ts"] }],
-    [bunTest("Unit and property tests", groups.unit), bunTest("Golden tests", groups.golden)],
-    [bunTest("Simulation", groups.simulation), bunTest("Fuzzing", groups.fuzzing)],
-    Array.from({ length: PARTS }, (_, part) =>
-      bunTest(
-        `Namespace tests, part ${part + 1}`,
-        groups.shared.filter((_, i) => i % PARTS === PARTS - 1 - part), // The longest of them first.
-      ),
-    ),
-    [bunTest("Machine limits, handover, real faults and a short soak", groups.alone)],
+    [
+      bunTest("Fuzzing", groups.fuzzing),
+      ...parts("Simulation", groups.simulation, SEATS),
+      bunTest("Unit and property tests", groups.unit),
+      bunTest("Golden tests", groups.golden),
+    ],
+    [bunTest("A short soak", groups.soak), ...parts("Namespace tests", groups.shared, PARTS)],
+    [bunTest("Machine limits, handover, advertisements", groups.alone)],
     [bunTest("Failover suite, quick form", groups.failover)],
   ];
 }

@@ -3,10 +3,7 @@
  * changes and ends the primary's flows behind its daemon's back, as packets would.
  */
 import { expect, setDefaultTimeout, test } from "bun:test";
-import { resolve } from "node:path";
 import * as f from "../../src/flow/flow.ts";
-import { IPS_ASSURED, IPS_CONFIRMED, IPS_DST_NAT, IPS_SEEN_REPLY, IPS_SRC_NAT } from "../../src/flow/status.ts";
-import { type LabConfig, writeConfig } from "../lab/ctsync.ts";
 import { Lab } from "../lab/lab.ts";
 import { until } from "../lab/until.ts";
 import {
@@ -14,88 +11,28 @@ import {
   connected,
   DEADLINE_MS,
   insert,
-  makeSides,
   remove,
   type Side,
-  type Sides,
   start,
   startPair,
   statusOf,
 } from "./daemon-pair.ts";
-import { table } from "./kernel-table.ts";
 import { flowOf } from "./kernel-traffic.ts";
-import { copyKey, keyFileOf, keygen } from "./sealed-pair.ts";
+import { entries, generate, HOW, keyOf, liveSides, same, states, TIMEOUT_SECONDS, timers } from "./live-pair.ts";
 
 setDefaultTimeout(90_000);
 
-const GENERATE = [process.execPath, resolve(import.meta.dir, "../lab/generate.ts"), "--snat"];
 const MANY = 100_000;
 const FEW = 200;
-/** More than other labs on the machine need: the setting is the machine's. */
-const ROOM = 20_000;
-const FILLING = 25_000;
-const TIMEOUT_SECONDS = 900;
 const PURGE_SECONDS = 60;
 /** Flows that the former primary, which nobody told of the takeover, speaks of meanwhile: it tells timers that changed. */
 const STRAYS = 50;
 const VIRTUAL = "192.0.2.100";
-const LIVE = { sync: { apply: "live" } };
-
-type How = "open" | "sealed";
-const HOW: readonly How[] = ["open", "sealed"];
-
-/** Two machines whose kernels follow each other, on a link with a key or without one. */
-async function liveSides(lab: Lab, how: How, settings: Partial<LabConfig> = {}): Promise<Sides> {
-  const sides = await makeSides(lab, { ...LIVE, ...settings });
-  if (how === "open") return sides;
-  await keygen(sides[0]);
-  copyKey(...sides);
-  for (const [i, side] of sides.entries())
-    await writeConfig(lab, side.namespace.name, {
-      ...{ interface: "sync", local: `10.0.9.${i + 1}`, peer: `10.0.9.${2 - i}` },
-      ...{ ...LIVE, ...settings, link: { key_file: keyFileOf(side) } },
-    });
-  return sides;
-}
-
-const generate = (side: Side, ...args: readonly string[]): Promise<string> =>
-  side.namespace.run([...GENERATE, "--timeout", String(TIMEOUT_SECONDS), ...args], { deadlineMs: 60_000 });
 
 const tcp = (source: number, more: Partial<Parameters<typeof flowOf>[0]> = {}): f.Flow =>
   flowOf({ l4proto: f.IPPROTO_TCP, source, state: 3, ...more });
 const several = (from: number, count: number, more: Partial<Parameters<typeof flowOf>[0]> = {}): f.Flow[] =>
   Array.from({ length: count }, (_, i) => tcp(from + i, more));
-
-/** What of an entry must be the same in both kernels. */
-const STATUS = IPS_SEEN_REPLY | IPS_ASSURED | IPS_CONFIRMED | IPS_SRC_NAT | IPS_DST_NAT;
-const isLinks = (words: Uint32Array): boolean => words[f.ORIG_SRC]! >>> 8 === 0x0a0009;
-/** The flows of a kernel, but for the link's own. */
-const entries = (side: Side): Uint32Array[] =>
-  table(side.namespace).filter((words) => f.familyOf(words[f.PROTO]!) === 4 && !isLinks(words));
-const keyOf = (words: Uint32Array): string => words.subarray(0, f.KEY_WORDS).join();
-/** Timers by key. */
-const timers = (side: Side): Map<string, number> =>
-  new Map(entries(side).map((words) => [keyOf(words), words[f.TIMEOUT]!]));
-/** Both tuples, status, mark and state, by key. */
-const states = (side: Side): Map<string, string> =>
-  new Map(
-    entries(side).map((words) => [
-      keyOf(words),
-      `${words.subarray(f.REPLY_SRC, f.HAS).join()} ${words[f.STATUS]! & STATUS} ${words[f.MARK]} ${words[f.INFO]! & 0xff}`,
-    ]),
-  );
-
-const same = (a: Side, b: Side, deadlineMs = DEADLINE_MS): Promise<boolean> =>
-  until(
-    async () => {
-      const { apply } = await statusOf(b);
-      if (apply.waiting + apply.withdrawing > 0) return false;
-      const [wanted, standing] = [states(a), states(b)];
-      return wanted.size === standing.size && [...wanted].every(([key, state]) => standing.get(key) === state);
-    },
-    deadlineMs,
-    `the kernel of ${b.namespace.name} has what that of ${a.namespace.name} has`,
-  );
 
 const sentBy = async (side: Side): Promise<number> => (await statusOf(side)).counters.wire!.flowsSent!;
 
@@ -315,34 +252,4 @@ test("a ctsync peer that dies amid a takeover leaves nothing in the external cac
   await until(async () => (await statusOf(backup)).external === 0, DEADLINE_MS, "the dead peer's flows are let go");
   await second.command("notify", "backup"); // Nobody answers what it asks.
   expect(states(backup).size).toBe(FEW / 2);
-});
-
-test("a full table: status names it, and the rest follows once there is room", async () => {
-  await using lab = await Lab.create();
-  const sides = await makeSides(lab, LIVE);
-  const [primary, backup] = sides;
-  for (const { namespace } of sides)
-    await namespace.nft("table ip nat { chain postrouting { type nat hook postrouting priority 100; }\n}");
-  await start(primary);
-  await generate(primary, "--count", String(FILLING));
-  const before = Number(await Bun.file("/proc/sys/net/netfilter/nf_conntrack_max").text());
-  lab.machineSysctl("net.netfilter.nf_conntrack_max", ROOM);
-  const daemon = await start(backup);
-  const refused = async (): Promise<boolean> => {
-    const { apply } = await statusOf(backup);
-    return apply.standing + apply.failing >= FILLING;
-  };
-  await until(refused, DEADLINE_MS, "the kernel has taken or refused each");
-  const { apply } = await statusOf(backup);
-  expect(apply.refusals).toMatchObject([
-    { errno: "ENOMEM", reason: expect.stringContaining("the conntrack table is full") },
-  ]);
-  expect(apply.standing).toBeWithin(ROOM - 10, ROOM + 1); // The machine's own few count too.
-  expect(await daemon.succeed("status")).toMatch(
-    /refuses 5,0\d\d flows of the peer: ENOMEM, the conntrack table is full/,
-  );
-
-  lab.machineSysctl("net.netfilter.nf_conntrack_max", before);
-  await same(primary, backup, 40_000);
-  expect((await statusOf(backup)).apply).toMatchObject({ failing: 0, standing: FILLING });
 });
