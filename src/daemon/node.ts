@@ -58,6 +58,8 @@ export interface Node {
 
 export interface NodeState {
   role: Role;
+  /** How often the role has changed. */
+  turns: number;
   /** How often keepalived spoke. Its newer word may pass an older one that waits for the peer. */
   words: number;
   /** The kernel's table has been read. */

@@ -225,6 +225,7 @@ export class Roles {
     if (role === "unknown" || role === state.role) return false;
     this.#node.watch.spoken(role, state.role);
     if (role === "master") state.asideUntilMs = Number.NEGATIVE_INFINITY; // The handover before is over.
+    state.turns++;
     state.role = role;
     replica.role = role;
     if (role === "master") {

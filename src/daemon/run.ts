@@ -214,6 +214,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
     startedMs: monotonicMs(),
     state: {
       role: "unknown",
+      turns: 0,
       words: 0,
       started: false,
       rehearsed: false,

@@ -56,12 +56,15 @@ async function begin(lab: Lab, apply: (typeof MODES)[number], others: number) {
   return { firewalls, fw1, fw2, one, two, connections };
 }
 
-/** A command has called the stopped daemon. */
-async function isAsked({ namespace, config }: Daemon): Promise<boolean> {
+/** So many commands have called the daemon, which is stopped. */
+function called({ namespace, config }: Daemon, count: number): Promise<boolean> {
   const socket = config.replace(/\.toml$/, ".sock");
-  const [listening = ""] = (await namespace.run(["ss", "-Hxl", "src", socket])).split("\n");
-  const [, , waiting] = listening.split(/\s+/);
-  return Number(waiting) > 0;
+  const isCalled = async (): Promise<boolean> => {
+    const [listening = ""] = (await namespace.run(["ss", "-Hxl", "src", socket])).split("\n");
+    const [, , waiting] = listening.split(/\s+/);
+    return Number(waiting) === count;
+  };
+  return until(isCalled, DEADLINE_MS, `${count} commands wait at the control socket`);
 }
 
 test.each(MODES)(
@@ -81,7 +84,7 @@ test.each(MODES)(
 
     await move(firewalls, fw1, fw2);
     const [back, gone] = [two.command("notify", "master"), one.command("notify", "backup")];
-    await until(() => isAsked(two), DEADLINE_MS, "FW2's word waits at its control socket");
+    await called(two, 1);
     two.process.kill("SIGCONT");
     await connections.goOn();
     expect(await left).toMatchObject({ status: 0 });
@@ -113,6 +116,37 @@ test(
     expect(windows(fw2.namespace, 7100)).toEqual({ known: CONNECTIONS, strict: 0 });
     expect(`${back}${(await left).stdout}`).toMatch(/relax-windows: the windows of 50 TCP flows are checked no more/);
     await connections.goOn();
+  },
+  TEST_MS,
+);
+
+test(
+  "a takeover that comes again amid the rest of the one before waits for nothing of it",
+  async () => {
+    await using lab = await Lab.create();
+    const { firewalls, fw1, fw2, one, two, connections } = await begin(lab, "commit", OTHERS);
+    await move(firewalls, fw2, fw1);
+    await Promise.all([one.succeed("notify", "master"), two.succeed("notify", "backup")]);
+
+    await move(firewalls, fw1, fw2);
+    const since = two.process.lines.length;
+    const [first, left] = [two.command("notify", "master"), one.command("notify", "backup")];
+    await two.process.waitForLine(/master: flush: /, DEADLINE_MS, since);
+    two.process.kill("SIGSTOP");
+    const away = two.command("notify", "backup");
+    await called(two, 1);
+    const again = two.command("notify", "master");
+    await called(two, 2);
+    two.process.kill("SIGCONT");
+    await connections.goOn();
+    expect((await first).stdout).toMatch(/^resync: broken off, as this node takes over/m);
+    expect((await first).stdout).not.toContain("bulk:");
+    expect(await away).toMatchObject({ status: 0, stdout: "" });
+    expect((await again).stdout).toMatch(/^resync: read 120,?0\d\d flows from the kernel/m);
+    for (const said of [first, left, again]) expect(await said).toMatchObject({ status: 0 });
+    const { role, internal } = await two.status();
+    expect({ role, isWhole: internal >= OTHERS + CONNECTIONS }).toEqual({ role: "master", isWhole: true });
+    expect(connections.last).toMatchObject({ open: CONNECTIONS, ended: 0 });
   },
   TEST_MS,
 );

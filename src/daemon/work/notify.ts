@@ -18,6 +18,8 @@ import { adopt, drain, takeRole } from "./live.ts";
 import { bulk, goneFrom, request } from "./peers.ts";
 import { resync } from "./resync.ts";
 
+const BROKEN_OFF = "broken off, as this node takes over";
+
 /** `why` goes into the log. */
 export function* notify(node: Node, role: NotifyRole, why: string): Job<NotifyReport> {
   const startMs = monotonicMs();
@@ -47,9 +49,13 @@ const work = (node: Node, role: NotifyRole, word: number): Generator<Slice, Noti
 const takesOver = ({ state }: Node): boolean => state.role === "master";
 
 /** Until a takeover is due, which waits for nothing of a step-down: undefined then. */
-function* untilTakeover<T>(node: Node, step: Generator<Slice, T, void>): Generator<Slice, T | undefined, void> {
+function* untilTakeover<T>(
+  node: Node,
+  step: Generator<Slice, T, void>,
+  isDue = takesOver,
+): Generator<Slice, T | undefined, void> {
   try {
-    while (!takesOver(node)) {
+    while (!isDue(node)) {
       const slice = step.next();
       if (slice.done) return slice.value;
       yield slice.value;
@@ -84,13 +90,18 @@ function* toMaster(node: Node): Generator<Slice, NotifyStep[], void> {
   const tell = (step: NotifyStep): void => void steps.push(logged(node, "master", step));
   node.replica.external.beginTakeover();
   node.replica.expectations.external.beginTakeover();
+  const { turns } = node.state;
   tell(yield* stepOf("commit", commit(node), committedText));
   pass(node);
   tell(yield* stepOf("flush", flushCommitted(node), (done) => `${flows(done.removed)} left the external cache`));
   // Primary again before a peer took over from us, or while none is there: what we shortened is nobody else's to restore.
   if (node.state.timersShortened) tell(yield* restoreStep(node));
-  tell(yield* stepOf("resync", resync(node, true), (done) => `read ${flows(done.read)} from the kernel`));
-  tell(yield* bulkStep(node));
+  // A role that comes and goes and comes again commits once more, and reads all that this would.
+  const comesAgain = ({ state }: Node): boolean => takesOver(node) && state.turns !== turns;
+  const read = stepOf("resync", resync(node, true), (done) => `read ${flows(done.read)} from the kernel`);
+  const step = yield* untilTakeover(node, read, comesAgain);
+  tell(step ?? { step: "resync", ok: true, text: BROKEN_OFF, milliseconds: 0 });
+  if (step !== undefined) tell(yield* bulkStep(node));
   return steps;
 }
 
@@ -143,8 +154,7 @@ function* stepDown(node: Node, role: NotifyRole): Generator<Slice, NotifyStep[],
   const timers = yield* untilTakeover(node, timersStep(node));
   if (timers !== undefined) return [logged(node, role, timers)];
   const milliseconds = Math.round(monotonicMs() - startMs);
-  const text = "broken off, as this node takes over";
-  return [logged(node, role, { step: "reset-timers", ok: true, text, milliseconds })];
+  return [logged(node, role, { step: "reset-timers", ok: true, text: BROKEN_OFF, milliseconds })];
 }
 
 function committedText({ committed, updated, first, expectations }: CommitReport): string {
