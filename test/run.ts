@@ -30,7 +30,7 @@ const STAGE_DEADLINE_MS = 12 * 60_000; // bun cannot end a test that never yield
 const TEST_DEADLINE_MS = 60_000; // of one test that names none of its own; bunfig.toml cannot say it
 /** Stages side by side, as on the smallest machine that has two cores; and so many parts that none of them is left alone for long. */
 const SEATS = 2;
-const PARTS = 8;
+const PARTS = 16;
 const TAIL_LINES = 20; // bun's counts are among its last lines
 const onTerminal = process.stdout.isTTY === true;
 

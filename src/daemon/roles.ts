@@ -18,7 +18,7 @@ import { ReignFile } from "./reign-file.ts";
 import { type Doubt, RoleArbiter, type Source } from "./role-arbiter.ts";
 import { SplitBrain } from "./split-brain.ts";
 import { heldOf } from "./virtual-addresses.ts";
-import { relaxAllWindows, relaxWindows } from "./work/kernel-table.ts";
+import { relaxWindows } from "./work/kernel-table.ts";
 import { followNobody } from "./work/live.ts";
 import { notify } from "./work/notify.ts";
 import { takeOn } from "./work/take-on.ts";
@@ -68,8 +68,6 @@ export class Roles {
   /** The other primary's flows are being taken on. */
   #takesOn = false;
   #turnedMs = 0;
-  /** Flows that peers had taken when this node became primary. */
-  #yieldedBefore = 0;
   #isInContact = false;
   readonly #reign: ReignFile;
 
@@ -229,7 +227,7 @@ export class Roles {
     state.role = role;
     replica.role = role;
     if (role === "master") {
-      this.#yieldedBefore = replica.counters.cache.yielded;
+      state.yieldedBefore = replica.counters.cache.yielded;
       this.#node.priority.takeover();
       gate.take(nowMs);
       if (gate.isShut) this.#node.flight.note("gate", "closed");
@@ -337,12 +335,10 @@ export class Roles {
     ownership.turn();
   }
 
-  /** Packets of the flows that stand here may have gone the other way, also of those that the peer took from this primary. */
+  /** Packets of the flows that stand here may have gone the other way. */
   #relax(): void {
-    const { jobs, log, replica } = this.#node;
-    const hasYielded = replica.counters.cache.yielded !== this.#yieldedBefore;
-    void jobs.add((hasYielded ? relaxAllWindows : relaxWindows)(this.#node)).then((result) => {
-      if (!result.ok) log.warning(`split brain: ${result.error.error}`);
+    void this.#node.jobs.add(relaxWindows(this.#node)).then((result) => {
+      if (!result.ok) this.#node.log.warning(`split brain: ${result.error.error}`);
     });
   }
 

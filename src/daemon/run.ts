@@ -226,6 +226,7 @@ function makeNode(config: Config, keys: readonly (LinkKeys | undefined)[], log: 
       expectationsReadMs: Number.NEGATIVE_INFINITY,
       timersShortened: false,
       windowsDue: false,
+      yieldedBefore: 0,
       stopping: false,
       asideUntilMs: Number.NEGATIVE_INFINITY,
       preparing: false,

@@ -82,7 +82,7 @@ export function* restoreTimers(node: Node): Job<RestoreTimersReport> {
  * Another firewall passes packets of this node's flows, or has: their sequence numbers go on without this kernel, which
  * would call them INVALID from then on. Their windows are checked no more, as those of committed flows are not (D-032).
  */
-export function* relaxWindows({ replica, timers }: Node): Job<{ readonly relaxed: number }> {
+export function* relaxOwnWindows({ replica, timers }: Node): Job<{ readonly relaxed: number }> {
   const { internal } = replica;
   const tally = new Tally(timers, (slot) => internal.setLiberal(slot, false));
   const flow = new Flow();
@@ -103,9 +103,10 @@ export function* relaxWindows({ replica, timers }: Node): Job<{ readonly relaxed
   return tally.failed === 0 ? succeed(value) : refuse({ error: `${tally.failed} windows could not be relaxed`, value });
 }
 
-/** The same, and of what stands in this kernel and a peer announces: as its own a node knows only what no peer has claimed since. */
-export function* relaxAllWindows(node: Node): Job<{ readonly relaxed: number }> {
-  const own = yield* relaxWindows(node);
+/** The same, besides, of flows that stand in this kernel and that a peer took from this primary: they are not its own any more. */
+export function* relaxWindows(node: Node): Job<{ readonly relaxed: number }> {
+  const own = yield* relaxOwnWindows(node);
+  if (!own.ok || node.replica.counters.cache.yielded === node.state.yieldedBefore) return own;
   const tally = new Tally(node.timers);
   const flow = new Flow();
   const read = yield* eachKernelFlow(flow, "relaxing windows", () => {
@@ -116,7 +117,6 @@ export function* relaxAllWindows(node: Node): Job<{ readonly relaxed: number }> 
   });
   tally.flush();
   if (!read.ok) return refuse({ error: read.error });
-  if (!own.ok) return own;
   const value = { relaxed: own.value.relaxed + tally.added - tally.gone - tally.failed };
   return tally.failed === 0 ? succeed(value) : refuse({ error: `${tally.failed} windows could not be relaxed`, value });
 }

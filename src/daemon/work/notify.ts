@@ -13,7 +13,7 @@ import type { Job, Slice } from "../jobs.ts";
 import type { Node } from "../node.ts";
 import { commit } from "./commit.ts";
 import { flushCommitted } from "./flush.ts";
-import { relaxWindows, resetTimers, restoreTimers } from "./kernel-table.ts";
+import { relaxOwnWindows, resetTimers, restoreTimers } from "./kernel-table.ts";
 import { adopt, drain, takeRole } from "./live.ts";
 import { bulk, goneFrom, request } from "./peers.ts";
 import { resync } from "./resync.ts";
@@ -74,7 +74,7 @@ function* windowsSteps(node: Node, role: NotifyRole): Generator<Slice, NotifySte
   }
   const text = ({ relaxed }: { readonly relaxed: number }): string =>
     `the windows of ${relaxed === 1 ? "1 TCP flow" : `${relaxed} TCP flows`} are checked no more`;
-  const relaxing = stepOf("relax-windows", relaxWindows(node), text);
+  const relaxing = stepOf("relax-windows", relaxOwnWindows(node), text);
   const step = yield* role === "master" ? relaxing : untilTakeover(node, relaxing);
   if (step === undefined) return [];
   node.state.windowsDue = false;
