@@ -82,7 +82,7 @@ export interface NodeState {
   timersShortened: boolean;
   /** This node has been no primary since its kernel ceased to check windows: packets may have gone another way. */
   windowsDue: boolean;
-  /** Flows that peers had taken when this node became primary last (the counter `yielded`). */
+  /** Flows that peers had taken when this node became primary, or when what they had taken was relaxed (the counter `yielded`). */
   yieldedBefore: number;
   stopping: boolean;
   /** Until then this node stands aside, so that keepalived makes the peer primary. */

@@ -347,6 +347,7 @@ export class Roles {
     if (this.#takesOn) return;
     replica.ownership.wantsTakingOn = false;
     this.#takesOn = true;
+    this.#relax(); // A split that a cut link hid is known by its end alone.
     void jobs.add(takeOn(this.#node)).then((result) => {
       this.#takesOn = false;
       replica.ownership.tookOn();

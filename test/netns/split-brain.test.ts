@@ -11,6 +11,7 @@ import { succeed } from "../lab/execute.ts";
 import { type Firewall, SYNC, VIRTUAL_ADDRESSES } from "../lab/firewall.ts";
 import { Lab } from "../lab/lab.ts";
 import { openLines, startAnswering } from "../lab/line-session.ts";
+import { Loss } from "../lab/loss.ts";
 import { A, B, buildTwoFirewalls } from "../lab/two-firewalls.ts";
 import { until } from "../lab/until.ts";
 import { windows } from "./windows.ts";
@@ -43,8 +44,8 @@ const flowsTo = async ({ namespace }: Firewall, port: number): Promise<number> =
   (await conntrackTable(namespace)).filter((line) => line.includes(`src=${A.ipv4} `) && line.includes(`dport=${port} `))
     .length;
 
-test("both primary: alarmed on both sides, and healed without a connection lost", async () => {
-  await using lab = await Lab.create();
+/** FW1 is primary and checks the windows of a connection that goes through it, which FW2 knows too. */
+async function begin(lab: Lab) {
   const { a, b, fw1, fw2 } = await buildTwoFirewalls(lab);
   const keyFile = join(lab.directory, "link.key");
   await succeed([CTSYNC, "keygen", keyFile]);
@@ -59,11 +60,27 @@ test("both primary: alarmed on both sides, and healed without a connection lost"
   const known = async () => (await two.dump("external")).some((line) => line.includes("dport=7001"));
   await until(known, DEADLINE_MS, "fw2 knows the connection");
   expect(windows(fw1.namespace, 7001)).toEqual({ known: 1, strict: 1 });
+  return { a, fw1, fw2, one, two, before };
+}
 
-  for (const { namespace } of [fw1, fw2])
+/** The two keepaliveds hear each other no more. */
+async function part(firewalls: readonly Firewall[]): Promise<void> {
+  for (const { namespace } of firewalls)
     await namespace.nft(
       "table ip cut { chain input { type filter hook input priority -400; ip protocol vrrp drop; }; }",
     );
+}
+
+async function rejoin(firewalls: readonly Firewall[]): Promise<void> {
+  for (const { namespace } of firewalls) await namespace.run(["nft", "delete", "table", "ip", "cut"]);
+}
+
+const isLax = (firewall: Firewall) => () => Bun.deepEquals(windows(firewall.namespace, 7001), { known: 1, strict: 0 });
+
+test("both primary: alarmed on both sides, and healed without a connection lost", async () => {
+  await using lab = await Lab.create();
+  const { a, fw1, fw2, one, two, before } = await begin(lab);
+  await part([fw1, fw2]);
   await until(isMaster(two), DEADLINE_MS, "fw2 is primary too");
   for (const daemon of [one, two]) {
     await daemon.process.waitForLine(/error: split brain: the peer says that it is master/, DEADLINE_MS);
@@ -72,13 +89,12 @@ test("both primary: alarmed on both sides, and healed without a connection lost"
     expect(stdout).toMatch(/^SPLIT +BRAIN: the peer has been master too for /m);
     expect(stderr).toContain("split brain");
   }
-  const isLax = () => Bun.deepEquals(windows(fw1.namespace, 7001), { known: 1, strict: 0 });
-  await until(isLax, DEADLINE_MS, "fw1 lets the old connection return, though fw2 has claimed it");
+  await until(isLax(fw1), DEADLINE_MS, "fw1 lets the old connection return, though fw2 has claimed it");
   await before.nextAnswer(DEADLINE_MS);
   const during = await openLines(a, `TCP4:${B.ipv4}:7002`);
   await during.nextAnswer(DEADLINE_MS);
 
-  for (const { namespace } of [fw1, fw2]) await namespace.run(["nft", "delete", "table", "ip", "cut"]);
+  await rejoin([fw1, fw2]);
   await fw2.becomesBackup();
   await one.process.waitForLine(/warning: split brain is over after \d+ s: this node is master/, DEADLINE_MS);
   // The new one, and the old one if the other kernel was the last to see it move.
@@ -96,4 +112,23 @@ test("both primary: alarmed on both sides, and healed without a connection lost"
   expect(stdout).toMatch(/^ +two were primary: [12] flows of the other one taken on /m);
   const isTold = async () => /[12] flows? of the other primary taken on, 0 refused/.test(await one.succeed("timeline"));
   await until(isTold, DEADLINE_MS, "the timeline tells of it");
+});
+
+test("both primary while the sync link is cut too: once it heals, what went on through the other one goes on", async () => {
+  await using lab = await Lab.create();
+  const { fw1, fw2, one, two, before } = await begin(lab);
+  const losses = await Promise.all([fw1, fw2].map(({ namespace }) => Loss.of(namespace, SYNC.interface, 100)));
+  await part([fw1, fw2]);
+  await until(isMaster(two), DEADLINE_MS, "fw2 is primary too");
+  await before.nextAnswer(DEADLINE_MS);
+  expect(windows(fw1.namespace, 7001)).toEqual({ known: 1, strict: 1 });
+
+  await rejoin([fw1, fw2]);
+  await fw2.becomesBackup();
+  for (const loss of losses) await loss.heal();
+  await until(isLax(fw1), DEADLINE_MS, "fw1 lets the connection return");
+  await before.nextAnswer(DEADLINE_MS);
+  await before.close();
+  expect(before.answersAreComplete).toBe(true);
+  for (const daemon of [one, two]) expect(daemon.process.output).not.toContain("split brain");
 });

@@ -106,7 +106,8 @@ export function* relaxOwnWindows({ replica, timers }: Node): Job<{ readonly rela
 /** The same, besides, of flows that stand in this kernel and that a peer took from this primary: they are not its own any more. */
 export function* relaxWindows(node: Node): Job<{ readonly relaxed: number }> {
   const own = yield* relaxOwnWindows(node);
-  if (!own.ok || node.replica.counters.cache.yielded === node.state.yieldedBefore) return own;
+  const { yielded } = node.replica.counters.cache;
+  if (!own.ok || yielded === node.state.yieldedBefore) return own;
   const tally = new Tally(node.timers);
   const flow = new Flow();
   const read = yield* eachKernelFlow(flow, "relaxing windows", () => {
@@ -117,6 +118,7 @@ export function* relaxWindows(node: Node): Job<{ readonly relaxed: number }> {
   });
   tally.flush();
   if (!read.ok) return refuse({ error: read.error });
+  if (tally.failed === 0) node.state.yieldedBefore = yielded;
   const value = { relaxed: own.value.relaxed + tally.added - tally.gone - tally.failed };
   return tally.failed === 0 ? succeed(value) : refuse({ error: `${tally.failed} windows could not be relaxed`, value });
 }
