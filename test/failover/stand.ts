@@ -39,6 +39,8 @@ const STUCK_MS = 3_000;
 const READY_DEADLINE_MS = 10_000;
 /** The daemons of both firewalls, each with real-time priority, may share a processor; else one waits 100 ms for the other's slice. */
 const TIME_SLICE_MS = 1;
+/** The hosts stand for other machines: else the kernel stops them for 50 ms once they have had 950 of a second. */
+const NOT_STOPPED = -1;
 /** A pair that is measured is at rest: the last state of a new connection has long arrived. */
 const REST_MS = 200;
 
@@ -205,6 +207,7 @@ export class Stand implements AsyncDisposable {
     lab.machineSysctl("net.netfilter.nf_conntrack_max", CONNTRACK_MAX);
     lab.machineSysctl("net.netfilter.nf_conntrack_buckets", CONNTRACK_BUCKETS);
     lab.machineSysctl("kernel.sched_rr_timeslice_ms", TIME_SLICE_MS);
+    lab.machineSysctl("kernel.sched_rt_runtime_us", NOT_STOPPED);
     const firewalls = await buildTwoFirewalls(lab, {
       advertSeconds: ADVERT_MS / 1_000,
       inputInvalid: options.input,

@@ -24,7 +24,7 @@ export interface LinkEnd {
 
 type MachineSetting =
   | `net.netfilter.${"nf_log_all_netns" | "nf_conntrack_max" | "nf_conntrack_buckets"}`
-  | "kernel.sched_rr_timeslice_ms";
+  | `kernel.${"sched_rr_timeslice_ms" | "sched_rt_runtime_us"}`;
 
 const living = new Set<Lab>();
 let labsCreated = 0;
