@@ -15,7 +15,15 @@ export const inventObservation = (scenario: Scenario, but: Partial<Observation> 
   others: inventOthers(),
   late: { connections: 0, survivors: 0 },
   ...{ resetsInside: 0, resetsOutside: 0, resetsByHosts: 0, unreachables: 0, invalid: 0 },
-  ...{ detectionMs: 650, pushGapMs: 700, pushLateMs: 12, tcpGapMs: 1_400, tcpLateMs: 700, retransmittedTwice: 0 },
+  ...{
+    detectionMs: 650,
+    pushGapMs: 700,
+    pushLateMs: 12,
+    hostsPausedMs: 0,
+    tcpGapMs: 1_400,
+    tcpLateMs: 700,
+    retransmittedTwice: 0,
+  },
   ...{ lastFlowMs: 20, scriptMs: 90, flowsMissing: 0, cpuMs: 60, fates: [], told: [] },
   ...but,
 });

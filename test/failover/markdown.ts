@@ -25,7 +25,8 @@ through FW2 (the young ones). ctsync's keepalived starts at once and asks \`ctsy
 is there; then it preempts. FW2 is rebooted and gets everything, unless its kernel is to hold it all the time, then
 FW1's keepalived is stopped in good order; it is started again. A cycle begins with new connections and a rebooted FW2: that a
 firewall comes back with an empty kernel, without a process and without a gate, is checked each time. Both hosts and both
-firewalls are on one machine: the hosts' programs have its first processor, with real-time priority, and all of the firewalls' the others.
+firewalls are on one machine: the hosts' programs have its first processor, with real-time priority, and all of the firewalls' the others;
+the kernel is told not to stop such programs for 50 ms of a second (\`kernel.sched_rt_runtime_us\`).
 
 ctsync knows the virtual addresses, as its manual advises, so it has its takeover gate.
 

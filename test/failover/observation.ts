@@ -54,6 +54,8 @@ export const ObservationSchema = v.strictObject({
   /** Longest silence of the pushed datagrams, and how much of it is the stall: after a death, what came after MASTER. */
   pushGapMs: Ms,
   pushLateMs: Ms,
+  /** For so long one of the hosts' own programs stood still, which is in no way the firewalls' doing; older results do not say. */
+  hostsPausedMs: v.optional(Ms, 0),
   /** Longest silence, and how much of it came after MASTER, of all TCP connections that ask and survived, and of ssh; TCP's senders back off. */
   tcpGapMs: Ms,
   tcpLateMs: Ms,

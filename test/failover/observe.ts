@@ -135,6 +135,7 @@ export async function observe(stand: Stand, event: Event): Promise<Observation> 
     invalid,
     detectionMs: masterMs - lastAdvertMs,
     pushGapMs: push.longestGapMs,
+    hostsPausedMs: traffic.pausedMs(startMs),
     pushLateMs: scenario === "death" ? lateOf(push) : push.longestGapMs,
     tcpGapMs: Math.max(sessions.ssh ? traffic.sshGapMs(startMs) : 0, ...asking.map((one) => one.longestGapMs)),
     tcpLateMs: Math.max(0, ...asking.map(lateOf)),

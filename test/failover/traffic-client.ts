@@ -6,6 +6,7 @@
  */
 import { until } from "../lab/until.ts";
 import { Ftp } from "./traffic-ftp.ts";
+import { tellPauses } from "./traffic-pauses.ts";
 import {
   BULK_PORT,
   type ClientKind,
@@ -172,6 +173,7 @@ async function obey(order: Order): Promise<object> {
   }
 }
 
+tellPauses();
 console.log("ready");
 for await (const line of console) {
   const answer = await obey(JSON.parse(line)).catch((error: Error) => ({ error: error.message }));

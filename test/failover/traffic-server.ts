@@ -5,6 +5,7 @@
  *   bun test/failover/traffic-server.ts      says "ready"
  */
 import type { Socket } from "bun";
+import { tellPauses } from "./traffic-pauses.ts";
 import {
   BULK_PORT,
   ECHO_PORT,
@@ -121,4 +122,5 @@ setInterval(() => {
   }
 }, PUSH_INTERVAL_MS);
 
+tellPauses();
 console.log("ready");

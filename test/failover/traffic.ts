@@ -7,6 +7,7 @@ import { SshServer } from "../lab/ssh.ts";
 import { A, B, type TwoFirewalls } from "../lab/two-firewalls.ts";
 import { Echoes } from "./echoes.ts";
 import type { Sessions } from "./survival.ts";
+import { longestPauseMs } from "./traffic-pauses.ts";
 import { BULK_PORT, type ConnectionReport, FTP_PASSIVE_PORT, type Order, type Wanted } from "./traffic-protocol.ts";
 
 const SERVER = Bun.fileURLToPath(new URL("./traffic-server.ts", import.meta.url));
@@ -25,6 +26,7 @@ export class Traffic {
   readonly #a: Namespace;
   readonly #inside: LabProcess;
   readonly #outside: LabProcess;
+  readonly #servers: readonly LabProcess[];
   readonly #sshServer: SshServer;
   #ssh: LineSession | undefined;
   #echoes: Echoes | undefined;
@@ -36,7 +38,7 @@ export class Traffic {
       await started.waitForLine(/^ready$/, START_DEADLINE_MS);
       return started;
     };
-    const [inside, outside, sshServer] = await Promise.all([
+    const [inside, outside, sshServer, ...servers] = await Promise.all([
       start(a, CLIENT, B.ipv4, B.ipv6, A.ipv4),
       start(b, CLIENT, OUTSIDE.virtualIpv4, "", ""),
       SshServer.start(b),
@@ -44,14 +46,26 @@ export class Traffic {
       start(b, SERVER),
       start(b, FTP_SERVER, B.ipv4, `${FTP_PASSIVE_PORT}`),
     ]);
-    return new Traffic(a, inside, outside, sshServer);
+    return new Traffic(a, inside, outside, servers, sshServer);
   }
 
-  private constructor(a: Namespace, inside: LabProcess, outside: LabProcess, sshServer: SshServer) {
+  private constructor(
+    a: Namespace,
+    inside: LabProcess,
+    outside: LabProcess,
+    servers: readonly LabProcess[],
+    sshServer: SshServer,
+  ) {
     this.#a = a;
     this.#inside = inside;
     this.#outside = outside;
+    this.#servers = servers;
     this.#sshServer = sshServer;
+  }
+
+  /** The longest time since then for which one of the hosts' own programs stood still. */
+  pausedMs(sinceMs: number): number {
+    return Math.max(...[...this.#clients, ...this.#servers].map(({ lines }) => longestPauseMs(lines, sinceMs)));
   }
 
   /** So many of each kind are to be alive; answers the number of the first that was opened on A. */
