@@ -55,7 +55,7 @@ export const ObservationSchema = v.strictObject({
   pushGapMs: Ms,
   pushLateMs: Ms,
   /** For so long one of the hosts' own programs stood still, which is in no way the firewalls' doing; older results do not say. */
-  hostsPausedMs: v.optional(Ms, 0),
+  hostsPausedMs: v.optional(Ms),
   /** Longest silence, and how much of it came after MASTER, of all TCP connections that ask and survived, and of ssh; TCP's senders back off. */
   tcpGapMs: Ms,
   tcpLateMs: Ms,

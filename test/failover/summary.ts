@@ -77,7 +77,7 @@ function summarizeScenario(
   scenario: Scenario,
   observations: readonly Observation[],
 ): ScenarioSummary {
-  type Numbers = { [K in keyof Observation]: Observation[K] extends number ? K : never }[keyof Observation];
+  type Numbers = { [K in keyof Observation]-?: Observation[K] extends number ? K : never }[keyof Observation];
   const sum = (key: Numbers): number => observations.reduce((total, one) => total + one[key], 0);
   const survival = (of: (one: Observation) => Survival): Survival => {
     const add = (key: keyof Survival): number => observations.reduce((total, one) => total + of(one)[key], 0);

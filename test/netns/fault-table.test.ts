@@ -9,11 +9,11 @@ import { generate, LIVE, same } from "./live-pair.ts";
 
 setDefaultTimeout(60_000);
 
-const SETTING = "net.netfilter.nf_conntrack_max";
 const FLOWS = 25_000;
 /** More than other labs on the machine need, since the setting is the machine's. */
 const ROOM = 20_000;
 
+const limit = (lab: Lab, flows: number): void => lab.machineSysctl("net.netfilter.nf_conntrack_max", flows);
 const flowsMax = async (): Promise<number> => Number(await Bun.file("/proc/sys/net/netfilter/nf_conntrack_max").text());
 
 test("a full table takes what it can; the status names the rest and the reason; with more room the next takeover is whole", async () => {
@@ -26,9 +26,9 @@ test("a full table takes what it can; the status names the rest and the reason; 
   const wanted = kernelFlows(primary);
   const before = await flowsMax();
 
-  lab.machineSysctl(SETTING, ROOM);
+  limit(lab, ROOM);
   const { steps } = await notify(backup, "master");
-  lab.machineSysctl(SETTING, before);
+  limit(lab, before);
   const commit = steps.find(({ step }) => step === "commit");
   expect(commit).toMatchObject({ ok: false, text: expect.stringContaining("could not be committed") });
   const { unwanted, missing } = compareLines(wanted, kernelFlows(backup));
@@ -62,7 +62,7 @@ test("a full table: status names it, and the rest follows once there is room", a
   await start(primary);
   await generate(primary, "--count", String(FLOWS));
   const before = await flowsMax();
-  lab.machineSysctl(SETTING, ROOM);
+  limit(lab, ROOM);
   const daemon = await start(backup);
   const refused = async (): Promise<boolean> => {
     const { apply } = await statusOf(backup);
@@ -78,7 +78,7 @@ test("a full table: status names it, and the rest follows once there is room", a
     /refuses 5,0\d\d flows of the peer: ENOMEM, the conntrack table is full/,
   );
 
-  lab.machineSysctl(SETTING, before);
+  limit(lab, before);
   await same(primary, backup, 40_000);
   expect((await statusOf(backup)).apply).toMatchObject({ failing: 0, standing: FLOWS });
 });

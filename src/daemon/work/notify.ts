@@ -48,7 +48,7 @@ const work = (node: Node, role: NotifyRole, word: number): Generator<Slice, Noti
 /** keepalived has said so; the job that does it waits behind this one. */
 const takesOver = ({ state }: Node): boolean => state.role === "master";
 
-/** Until a takeover is due, which waits for nothing of a step-down: undefined then. */
+/** Until a takeover is due, which waits for nothing of a step-down, nor of the takeover before it: undefined then. */
 function* untilTakeover<T>(
   node: Node,
   step: Generator<Slice, T, void>,
